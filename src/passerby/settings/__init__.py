@@ -1,0 +1,46 @@
+"""Settings: `params.yaml` read, checked as a whole, and handed out as frozen sections.
+
+`settings.read("params.yaml").pretrain` is what a function of the pretraining room is given. Nobody
+else opens the file.
+"""
+
+from passerby.settings.data import (
+    BenchmarkSource,
+    Crops,
+    Detect,
+    Videos,
+    World,
+)
+from passerby.settings.learning import (
+    Arm,
+    Attributes,
+    Encoder,
+    Finetune,
+    Pretrain,
+    Start,
+)
+from passerby.settings.params import Branches, Compute, Evaluate, Params, Report
+from passerby.settings.read import read, validate
+from passerby.settings.section import Section
+
+__all__ = [
+    "Arm",
+    "Attributes",
+    "BenchmarkSource",
+    "Branches",
+    "Compute",
+    "Crops",
+    "Detect",
+    "Encoder",
+    "Evaluate",
+    "Finetune",
+    "Params",
+    "Pretrain",
+    "Report",
+    "Section",
+    "Start",
+    "Videos",
+    "World",
+    "read",
+    "validate",
+]

@@ -1,0 +1,152 @@
+"""The whole of `params.yaml`, and what its sections ask of each other."""
+
+from collections.abc import Iterator
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
+
+from passerby.errors import nearest
+from passerby.settings.data import BenchmarkSource, Crops, Detect, Videos, World
+from passerby.settings.learning import Arm, Attributes, Encoder, Finetune, Pretrain, Start
+from passerby.settings.section import Count, Fraction, Name, Section
+
+
+class Branches(Section):
+    """Section `branches`: which branches the graph has; no stage but `report` depends on it."""
+
+    cities: tuple[Name, ...] = ()
+    inits: tuple[Name, ...] = Field(min_length=1)
+    """What is finetuned: names of `starts` and `arms`."""
+    percents: tuple[Count, ...] = Field(min_length=1)
+    """Shares of the labelled identities, in percent."""
+    seeds: tuple[int, ...] = Field(min_length=1)
+    baselines: tuple[Literal["attributes"], ...] = ()
+    sets: tuple[Name, ...] = Field(min_length=1)
+    """What every model is evaluated on: names of `benchmarks`."""
+
+
+class Compute(Section):
+    """Section `compute`: what decides bytes but not the method."""
+
+    threads: Count = 2
+    """Threads of one process; not taken from the machine, since sums depend on them."""
+
+
+class Evaluate(Section):
+    """Section `evaluate`."""
+
+    batch: Count = 128
+    flip: bool = False
+    """Mean of the features of a picture and of its mirror image."""
+    ranks: tuple[Count, ...] = (1, 5, 10)
+    fars: tuple[Fraction, ...] = (1e-3, 1e-2)
+
+
+class Report(Section):
+    """Section `report`."""
+
+    title: str = "passerby"
+    main_set: Name
+    unseen_set: Name
+
+
+class Params(Section):
+    """The whole settings file."""
+
+    branches: Branches
+    compute: Compute = Compute()
+    world: World = World()
+    videos: Videos
+    detect: Detect = Detect()
+    crops: Crops = Crops()
+    benchmarks: dict[Name, BenchmarkSource]
+    encoder: Encoder = Encoder()
+    starts: dict[Name, Start]
+    pretrain: Pretrain = Pretrain()
+    arms: dict[Name, Arm] = Field(min_length=1)
+    finetune: Finetune
+    attributes: Attributes
+    evaluate: Evaluate = Evaluate()
+    report: Report
+
+    def arm(self, name: str) -> Pretrain:
+        """The settings of one arm: `pretrain` with what the arm replaces."""
+        given = self.arms[name].model_dump(exclude_none=True, exclude={"start"})
+        return Pretrain.model_validate({**self.pretrain.model_dump(), **given})
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Self:
+        faults = [*self._unknown_names(), *self._faults_of_sizes()]
+        if faults:
+            raise ValidationError.from_exception_data(
+                "Params",
+                [
+                    InitErrorDetails(
+                        type=PydanticCustomError("settings", "{text}", {"text": text}),
+                        loc=tuple(key.split(".")),
+                        input=None,
+                    )
+                    for key, text in faults
+                ],
+            )
+        return self
+
+    def _unknown_names(self) -> Iterator[tuple[str, str]]:
+        """Names that point to an entry which does not exist, as `(key, text)`."""
+        weights = [*self.starts, *self.arms]
+        sets = list(self.benchmarks)
+        asked = [
+            *(("branches.inits", name, weights) for name in self.branches.inits),
+            *(("branches.sets", name, sets) for name in self.branches.sets),
+            *((f"arms.{arm}.start", self.arms[arm].start, weights) for arm in self.arms),
+            *(("crops.benchmarks", name, sets) for name in self.crops.benchmarks),
+            ("finetune.benchmark", self.finetune.benchmark, sets),
+            ("attributes.benchmark", self.attributes.benchmark, sets),
+            ("attributes.init", self.attributes.init, weights),
+            ("report.main_set", self.report.main_set, self.branches.sets),
+            ("report.unseen_set", self.report.unseen_set, self.branches.sets),
+        ]
+        for key, name, known in asked:
+            if name not in known:
+                yield (
+                    key,
+                    f"no such entry '{name}'{nearest(name, known)}; known: {', '.join(known)}",
+                )
+        for arm in self.arms:
+            try:
+                self.arm(arm)
+            except ValidationError as error:
+                for detail in error.errors():
+                    key = ".".join(str(part) for part in detail["loc"])
+                    yield f"arms.{arm}.{key}", f"found {detail['input']!r}: {detail['msg']}"
+        for name in set(self.starts) & set(self.arms):
+            yield f"arms.{name}", f"'{name}' is a start already; an arm needs a name of its own"
+        for name in self.arms:
+            if self._leads_back(name):
+                yield f"arms.{name}.start", "this arm starts, by way of others, from itself"
+
+    def _leads_back(self, arm: str) -> bool:
+        seen, at = {arm}, self.arms[arm].start
+        while at in self.arms:
+            if at in seen:
+                return True
+            seen.add(at)
+            at = self.arms[at].start
+        return False
+
+    def _faults_of_sizes(self) -> Iterator[tuple[str, str]]:
+        """Numbers that do not go together, as `(key, text)`."""
+        if self.pretrain.batch % self.pretrain.bn_groups:
+            yield (
+                "pretrain.bn_groups",
+                f"{self.pretrain.bn_groups} groups do not divide a batch of {self.pretrain.batch}",
+            )
+        for name, start in self.starts.items():
+            if start.kind == "file" and not (start.file and start.sha256):
+                yield f"starts.{name}", "kind 'file' needs 'file' and its 'sha256'"
+        if self.detect.method != "pickles" and not self.detect.model:
+            yield "detect.model", f"method '{self.detect.method}' needs a model: a name or a path"
+        for percent in self.branches.percents:
+            if percent > 100:
+                yield "branches.percents", f"{percent} percent of the identities is more than all"
