@@ -15,7 +15,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from passerby.errors import BadInput
 
@@ -29,7 +29,8 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
+    beside = target.with_name(f".{target.name}.part")
+    beside.unlink(missing_ok=True)  # of a run that was killed
     try:
         yield beside
         with open(beside, "rb") as file:
@@ -108,7 +109,6 @@ def scratch(stage: str, contract: Any) -> Iterator[Path]:
     """
     folder = scratch_root() / stage / fingerprint(contract)
     lock_path = folder.with_suffix(".lock")
-    lock_path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(lock_path, stage):
         folder.mkdir(exist_ok=True)
         yield folder
@@ -124,7 +124,7 @@ def _locked(path: Path, stage: str) -> Iterator[None]:
     """Hold an exclusive lock on `path`, waiting for whoever has it."""
     said = False
     while True:
-        file = open(path, "a+")  # noqa: SIM115 (closed below; closing it is what frees the lock)
+        file = _opened(path)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -146,6 +146,14 @@ def _locked(path: Path, stage: str) -> Iterator[None]:
         yield
     finally:
         file.close()
+
+
+def _opened(path: Path) -> IO[str]:
+    """Open the lock file; closing it is what frees the lock."""
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # a holder that ended removed the folder
+            return open(path, "a+")
 
 
 def _say(stage: str, text: str) -> None:

@@ -16,8 +16,7 @@ def number(seed: int, *name: str | int) -> int:
         >>> number(7, "weights") == number(7, "weights"), number(7, "weights") == number(7, "queue")
         (True, False)
     """
-    digest = hashlib.blake2b(repr((seed, *name)).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
+    return int.from_bytes(_digest(8, seed, name), "big") >> 1
 
 
 def stream(seed: int, *name: str | int) -> np.random.Generator:
@@ -27,5 +26,10 @@ def stream(seed: int, *name: str | int) -> np.random.Generator:
         >>> bool(stream(7, "augment", 0).random() == stream(7, "augment", 1).random())
         False
     """
-    digest = hashlib.blake2b(repr((seed, *name)).encode(), digest_size=16).digest()
-    return np.random.default_rng(int.from_bytes(digest, "big"))
+    return np.random.default_rng(int.from_bytes(_digest(16, seed, name), "big"))
+
+
+def _digest(size_bytes: int, seed: int, name: tuple[str | int, ...]) -> bytes:
+    # NumPy's integers print otherwise than Python's: both must name the same stream.
+    plain = (int(seed), *(part if isinstance(part, str) else int(part) for part in name))
+    return hashlib.blake2b(repr(plain).encode(), digest_size=size_bytes).digest()

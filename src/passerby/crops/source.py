@@ -1,0 +1,117 @@
+"""The crops of one source, a video or a folder of images, on their way to the store.
+
+This file owns the shard format `passerby.shard/1`: one `.npz` a source, written whole into scratch,
+so that a run that was killed goes on with the first source that it had not finished.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from passerby import files
+
+FORMAT = "passerby.shard/1"
+
+Kind = Literal["video", "images"]
+Reason = Literal[
+    "empty", "outside", "cut", "small", "narrow", "aspect", "every", "damaged", "blurred", "repeat"
+]
+REASONS: tuple[Reason, ...] = get_args(Reason)
+"""Why a box is no crop, in the order in which it is asked; a box counts for the first.
+
+    empty: it has no area, or a number in it is none; outside: no part of it is in the picture;
+    cut: too little of it is; small, narrow, aspect: the rest is not high, wide or upright enough;
+    every: too soon after the last chosen box of its track; damaged: its frame cannot be decoded;
+    blurred: not sharp enough; repeat: nearly the last kept crop of its track.
+"""
+
+COLUMNS: dict[str, np.dtype[Any]] = {
+    "frame": np.dtype("<i4"),
+    "index": np.dtype("<i4"),
+    "box": np.dtype("<f4"),
+    "track": np.dtype("<i8"),
+    "camera": np.dtype("<i4"),
+    "width": np.dtype("<i4"),
+    "height": np.dtype("<i4"),
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """What one video or folder of images gave.
+
+    `N` crops, in the order of `(frame, index)`:
+
+    Args:
+        name: `country+city+id` of a video, or the name of a set of images.
+        kind: `video` or `images`.
+        cameras: Names of the cameras that `columns["camera"]` counts.
+        boxes: How many boxes (or images) there were.
+        left_out: How many of them are no crops, by reason; no zeros.
+        jpegs: `N` JPEG files.
+        columns: `frame` `(N,)` from 0 (-1: not known), `index` `(N,)` the box's number in its
+            frame, `box` `(N, 4)` xyxy pixels within the frame, `track` `(N,)` from 0, of this
+            source alone (-1: none), `camera` `(N,)`, `width` and `height` `(N,)` of the JPEG.
+    """
+
+    name: str
+    kind: Kind
+    cameras: tuple[str, ...]
+    boxes: int
+    left_out: dict[str, int] = field(default_factory=dict)
+    jpegs: list[bytes] = field(default_factory=list, repr=False)
+    columns: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        left_out = sum(self.left_out.values())
+        assert self.boxes == len(self.jpegs) + left_out, f"{self.name}: boxes without an account"
+        assert all(len(self.columns[name]) == len(self.jpegs) for name in COLUMNS), self.name
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The source in a header: names and counts."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "boxes": self.boxes,
+            "kept": len(self.jpegs),
+            "left_out": dict(sorted(self.left_out.items())),
+        }
+
+
+def write(path: str | Path, source: Source) -> None:
+    """Write a shard whole."""
+    about = {"format": FORMAT, "cameras": source.cameras, **source.facts}
+    with files.written_whole(path) as beside, open(beside, "wb") as file:
+        arrays: dict[str, Any] = {
+            "about": np.frombuffer(json.dumps(about).encode(), np.uint8),
+            "bytes": np.frombuffer(b"".join(source.jpegs), np.uint8),
+            "sizes": np.array([len(jpeg) for jpeg in source.jpegs], np.int64),
+        }
+        np.savez(file, **(arrays | source.columns))
+
+
+def read(path: str | Path) -> Source:
+    """Read a shard.
+
+    Raises:
+        ValueError: it is of another format (a bug: shards lie in scratch, named by contract).
+    """
+    with np.load(path, allow_pickle=False) as stored:
+        about = json.loads(stored["about"].tobytes())
+        if about["format"] != FORMAT:
+            raise ValueError(f"{path}: {about['format']} found, {FORMAT} wanted")
+        data, ends = stored["bytes"].tobytes(), np.cumsum(stored["sizes"])
+        begins = ends - stored["sizes"]
+        return Source(
+            name=about["name"],
+            kind=about["kind"],
+            cameras=tuple(about["cameras"]),
+            boxes=about["boxes"],
+            left_out=about["left_out"],
+            jpegs=[data[begin:end] for begin, end in zip(begins, ends, strict=True)],
+            columns={name: stored[name] for name in COLUMNS},
+        )

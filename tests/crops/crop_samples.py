@@ -1,0 +1,56 @@
+"""Small pictures and sources with known contents."""
+
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from passerby import seeds
+from passerby.crops.cut import encoded
+from passerby.crops.source import COLUMNS, Source
+
+
+def picture(seed: int, width: int = 20, height: int = 40) -> np.ndarray:
+    """A smooth coloured picture, uint8 `(H, W, 3)`, of its own for each seed."""
+    tiny = seeds.stream(seed, "picture").integers(0, 256, (5, 3, 3), np.uint8)
+    return cv2.resize(tiny, (width, height), interpolation=cv2.INTER_LINEAR)
+
+
+def make_source(name: str, count: int = 6, **changes: object) -> Source:
+    """A video of `count` crops in tracks 7 and 3 (every fifth has none), and two small boxes."""
+    number = np.arange(count)
+    columns = {
+        "frame": number // 2,
+        "index": number % 2,
+        "box": np.stack([number, number + 1, number + 21.5, number + 41], axis=1),
+        "track": np.where(number % 5 == 4, -1, np.where(number % 2, 3, 7)),
+        "camera": np.zeros(count),
+        "width": np.full(count, 20),
+        "height": np.full(count, 40),
+    }
+    fields = {
+        "name": name,
+        "kind": "video",
+        "cameras": (name,),
+        "boxes": count + 2,
+        "left_out": {"small": 2},
+        "jpegs": [encoded(picture(hash_of(name) + n), 95) for n in range(count)],
+        "columns": {key: columns[key].astype(dtype) for key, dtype in COLUMNS.items()},
+    }
+    return Source(**(fields | changes))  # type: ignore[arg-type]
+
+
+def hash_of(name: str) -> int:
+    return sum(name.encode()) * 1000
+
+
+def write_video(path: Path, images: list[np.ndarray], fps: int = 10) -> None:
+    """Write a lossless mp4, a keyframe every ten frames; images uint8 `(H, W, 3)`, RGB."""
+    height, width = images[0].shape[:2]
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264rgb", rate=fps, options={"crf": "0", "g": "10"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "rgb24"
+        for image in images:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")))
+        container.mux(stream.encode())

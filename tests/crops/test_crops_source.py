@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+from crop_samples import make_source
+
+from passerby.crops import source
+
+
+def test_a_shard_gives_back_what_was_written(tmp_path):
+    wrote = make_source("de+bonn+a")
+    source.write(tmp_path / "a.npz", wrote)
+    read = source.read(tmp_path / "a.npz")
+    assert read.facts == wrote.facts
+    assert (read.cameras, read.jpegs) == (wrote.cameras, wrote.jpegs)
+    for name, dtype in source.COLUMNS.items():
+        np.testing.assert_array_equal(read.columns[name], wrote.columns[name])
+        assert read.columns[name].dtype == dtype
+
+
+def test_a_shard_without_crops_is_a_shard(tmp_path):
+    source.write(tmp_path / "a.npz", make_source("de+bonn+a", count=0))
+    read = source.read(tmp_path / "a.npz")
+    assert (read.boxes, read.jpegs, read.columns["box"].shape) == (2, [], (0, 4))
+
+
+def test_a_box_without_an_account_is_a_bug():
+    with pytest.raises(AssertionError, match=r"de\+bonn\+a: boxes without an account"):
+        make_source("de+bonn+a", boxes=9)
+
+
+def test_a_shard_of_another_format_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "FORMAT", "passerby.shard/9")
+    source.write(tmp_path / "a.npz", make_source("de+bonn+a"))
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match=r"passerby.shard/9 found, passerby.shard/1 wanted"):
+        source.read(tmp_path / "a.npz")

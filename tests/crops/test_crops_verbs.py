@@ -1,0 +1,72 @@
+import cv2
+import pytest
+from crop_samples import make_source
+
+from passerby.crops import verbs
+from passerby.errors import BadInput
+
+
+@pytest.fixture
+def path(make_store):
+    images = make_source("benchmark-market", count=2, kind="images", boxes=2, left_out={})
+    return make_store(images, make_source("de+bonn+a"), make_source("de+bonn+b", count=0)).path
+
+
+def test_info_is_a_table_of_what_the_store_holds(path):
+    size_mb = path.stat().st_size / 1e6
+    assert verbs.info(path).splitlines() == [
+        f"{path}: passerby.crops/1, {size_mb:,.1f} MB",
+        "           8 crops of 12 boxes",
+        "           4 tracks; 1 crops without one",
+        "           3 cameras, 3 sources",
+        "           4 left out: small",
+        "",
+        "       crops        boxes  source",
+        "           6            8  de+bonn+a  (left out: small 2)",
+        "           2            2  benchmark-market",
+        "           0            2  de+bonn+b  (left out: small 2)",
+    ]
+
+
+def test_info_shows_the_largest_sources_and_counts_the_others(make_store):
+    sources = [make_source(f"de+bonn+{n:02}", count=n % 3) for n in range(24)]
+    lines = verbs.info(make_store(*sources).path).splitlines()
+    assert lines[-1] == "                           and 4 smaller ones"
+    assert len(lines) == 7 + 20 + 1
+
+
+def test_show_draws_tracks_or_one_track(path, tmp_path):
+    assert verbs.show(path, tmp_path / "all.jpg", count=32) == f"{tmp_path}/all.jpg: 7 of 8 crops"
+    assert verbs.show(path, tmp_path / "one.jpg", track=3) == f"{tmp_path}/one.jpg: 2 of 8 crops"
+    assert cv2.imread(str(tmp_path / "one.jpg")).shape == (130, 132, 3)
+    with pytest.raises(BadInput, match="no track 4; it has tracks 0 to 3"):
+        verbs.show(path, tmp_path / "none.jpg", track=4)
+    with pytest.raises(BadInput, match="no track -1"):
+        verbs.show(path, tmp_path / "none.jpg", track=-1)
+
+
+def test_verify_says_what_was_checked(path):
+    wanted = f"{path}: 8 crops decode to their stated sizes; all counts agree"
+    assert verbs.verify(path) == wanted
+
+
+def test_export_lays_crops_out_by_country_city_and_video(path, tmp_path):
+    folder = tmp_path / "out"
+    assert verbs.export(path, folder) == f"{folder}: 8 crops, described in crops.tsv"
+    names = sorted(str(p.relative_to(folder)) for p in folder.rglob("*.jpg"))
+    assert names == [
+        "benchmark-market/00000000_0000.jpg",
+        "benchmark-market/00000000_0001.jpg",
+        *(f"de/bonn/a/{n // 2:08d}_{n % 2:04d}.jpg" for n in range(6)),
+    ]
+    jpegs = make_source("de+bonn+a").jpegs
+    assert (folder / "de/bonn/a/00000001_0001.jpg").read_bytes() == jpegs[3]
+    lines = (folder / "crops.tsv").read_text().splitlines()
+    assert lines[0].split("\t")[:4] == ["path", "crop", "track", "camera"]
+    row = "de/bonn/a/00000001_0001.jpg de+bonn+a/1/1 2 de+bonn+a 3 4 24.5 44"
+    assert lines[6].split("\t") == row.split()
+
+
+def test_export_refuses_a_folder_with_files_in_it(path, tmp_path):
+    with pytest.raises(BadInput, match="not empty; name a new folder"):
+        verbs.export(path, tmp_path)

@@ -1,0 +1,130 @@
+"""A settings file is checked as a whole: every fault at once, with key, line and nearest name."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from passerby import settings
+from passerby.errors import BadInput, SettingsError
+from passerby.settings import profile
+
+PROFILES = Path(__file__).resolve().parents[2] / "profiles"
+CITY = (PROFILES / "city.yaml").read_text()
+
+
+def changed(**sections: Any) -> str:
+    """The city's settings with keys of sections replaced."""
+    values = yaml.safe_load(CITY)
+    for section, keys in sections.items():
+        values[section] |= keys
+    return yaml.safe_dump(values)
+
+
+def message(text: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        settings.validate(text, "params.yaml")
+    return str(caught.value)
+
+
+def test_all_faults_come_at_once_with_key_line_and_nearest_name() -> None:
+    text = CITY.replace("  temperature: 0.1", "  temprature: 0.1").replace(
+        "  every: 5 ", "  every: often "
+    )
+    said = message(text)
+    line = text[: text.index("temprature")].count("\n") + 1
+    assert said.startswith("params.yaml: 2 faults\n")
+    assert (
+        f"pretrain.temprature (line {line}): unknown (did you mean 'temperature'?); known:" in said
+    )
+    assert "found 'often', wanted a valid integer" in said
+
+
+def test_names_that_point_to_nothing_are_named() -> None:
+    said = message(changed(branches={"inits": ["random", "mocco"], "sets": ["city-market1501"]}))
+    assert "branches.inits" in said
+    assert "no such entry 'mocco' (did you mean 'moco'?); known: random, moco" in said
+    assert "report.unseen_set" in said
+
+
+def test_a_circle_of_starts_is_refused() -> None:
+    said = message(changed(arms={"moco": {"start": "other"}, "other": {"start": "moco"}}))
+    assert "arms.moco.start" in said
+    assert "starts, by way of others, from itself" in said
+
+
+def test_an_arm_is_checked_with_what_it_replaces() -> None:
+    assert "arms.moco.views" in message(changed(arms={"moco": {"start": "random", "views": "or"}}))
+    params = settings.validate(
+        changed(arms={"moco": {"start": "random", "temperature": 0.2}}), "params.yaml"
+    )
+    assert params.arm("moco").temperature == 0.2
+    assert params.arm("moco").queue == params.pretrain.queue
+
+
+def test_groups_must_divide_the_batch() -> None:
+    said = message(changed(pretrain={"batch": 10, "bn_groups": 4}))
+    assert "pretrain.bn_groups" in said
+    assert "4 groups do not divide a batch of 10" in said
+
+
+def test_a_file_start_needs_its_hash() -> None:
+    said = message(changed(starts={"imagenet": {"kind": "file", "file": "x.safetensors"}}))
+    assert "starts.imagenet" in said
+    assert "kind 'file' needs 'file' and its 'sha256'" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [1", "params.yaml, line 1: not YAML"),
+        ("- 1", "sections were wanted, found list"),
+        ("", "sections were wanted, found NoneType"),
+    ],
+)
+def test_what_is_not_a_settings_file_is_refused(text: str, said: str) -> None:
+    assert said in message(text)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no such file; 'passerby profile NAME' writes it"):
+        settings.read(tmp_path / "params.yaml")
+
+
+def test_scientific_notation_without_a_dot_is_a_number() -> None:
+    text = CITY.replace("  temperature: 0.1", "  temperature: 1e-1")
+    assert settings.validate(text, "params.yaml").pretrain.temperature == 0.1
+
+
+def test_the_committed_settings_are_the_city() -> None:
+    assert (PROFILES.parent / "params.yaml").read_text() == CITY
+
+
+def test_the_base_names_every_setting_so_that_experiments_can_set_it() -> None:
+    values = yaml.safe_load(CITY)
+    for name, field in settings.Params.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, settings.Section):
+            assert set(values[name]) == set(section.model_fields), name
+
+
+@pytest.mark.parametrize("name", profile.names(PROFILES))
+def test_every_profile_is_valid(name: str) -> None:
+    settings.validate(profile.compose(name, PROFILES), name)
+
+
+def test_a_profile_replaces_branches_and_merges_the_rest(tmp_path: Path) -> None:
+    (tmp_path / "city.yaml").write_text(CITY)
+    (tmp_path / "mine.yaml").write_text(
+        "branches: {inits: [other]}\narms: {other: {start: random}}\npretrain: {epochs: 3}\n"
+    )
+    params = settings.validate(profile.compose("mine", tmp_path), "mine")
+    assert list(params.arms) == ["other"]
+    assert params.pretrain.epochs == 3
+    assert params.branches.sets == settings.validate(CITY, "city").branches.sets
+
+
+def test_an_unknown_profile_is_answered_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"no profile 'papper' \(did you mean 'paper'\?\); known: "):
+        profile.compose("papper", PROFILES)

@@ -1,0 +1,96 @@
+"""The `passerby` command as a user types it: real processes, messages, exit codes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from passerby import cli, seeds
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def passerby(*arguments: object, code: int = 0, folder: Path = ROOT) -> str:
+    """What `passerby ARGUMENTS` printed, stdout and stderr together."""
+    done = subprocess.run(
+        [sys.executable, "-m", "passerby.cli", *map(str, arguments)],
+        cwd=folder,
+        env={**os.environ, "COLUMNS": "100"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout
+    assert "Traceback" not in done.stdout
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        ["profile"], ["clip"], ["crops"], ["crops", "info"], ["crops", "show"], ["crops", "verify"],
+        ["crops", "export"], ["adopt"], ["embed"], ["evaluate"], [],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_every_verb_has_a_help_that_says_what_it_does(
+    verb: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.parser().parse_args([*verb, "--help"])
+    assert ended.value.code == 0
+    assert len(capsys.readouterr().out.splitlines()) > 6
+
+
+@pytest.mark.slow
+def test_profile_writes_checked_settings_and_lists_profiles(tmp_path: Path) -> None:
+    out = tmp_path / "params.yaml"
+    assert passerby("profile", "city", "--out", out) == f"{out}: the settings of profile 'city'\n"
+    assert out.read_text() == (ROOT / "profiles" / "city.yaml").read_text()
+    assert "paper\nreal-small\n" in passerby("profile")
+    assert "did you mean 'tiny'?" in passerby("profile", "tny", "--out", out, code=2)
+
+
+@pytest.mark.slow
+def test_features_of_anybody_are_evaluated(tmp_path: Path) -> None:
+    rng = seeds.stream(0, "features")
+    people = np.arange(1, 9)
+    query = rng.normal(size=(8, 16)).astype(np.float32)
+    np.savez(
+        tmp_path / "features.npz",
+        query_features=query,
+        gallery_features=query + 0.01,
+        query_people=people,
+        gallery_people=people,
+        query_cameras=np.ones(8, int),
+        gallery_cameras=np.full(8, 2),
+    )
+    said = passerby("evaluate", tmp_path / "features.npz", "--out", tmp_path / "result")
+    assert "mAP        100.00%" in said
+    assert (tmp_path / "result" / "metrics.json").exists()
+
+
+@pytest.mark.slow
+def test_mistakes_are_answered_in_one_line_with_exit_code_2(tmp_path: Path) -> None:
+    assert "no such file" in passerby("crops", "info", tmp_path / "no.lmdb", code=2)
+    said = passerby("adopt", "a.onnx", tmp_path / "a", "--size", "256", code=2)
+    assert said == "passerby: --size: found '256', wanted 2 numbers joined by 'x'\n"
+    said = passerby("evaluate", tmp_path, code=2)
+    assert said.startswith("passerby: --set: a model is evaluated on one of city-market1501")
+
+
+def test_the_public_names_are_looked_up_when_used() -> None:
+    import passerby as package
+
+    assert package.CropStore.__name__ == "CropStore"
+    assert package.Embedder.__name__ == "Embedder"
+    assert (
+        package.evaluate([[1.0, 0], [0, 1]], [[1.0, 0], [0, 1]], [1, 2], [1, 2], [1, 1], [2, 2]).map
+        == 1
+    )
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = package.nothing
