@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from passerby.crops.store import CropStore
-    from passerby.evaluation.evaluate import evaluate
+    from passerby.evaluation.assessment import evaluate
     from passerby.models.embedder import Embedder
 
 _HOMES = {
     "CropStore": "passerby.crops.store",
     "Embedder": "passerby.models.embedder",
-    "evaluate": "passerby.evaluation.evaluate",
+    "evaluate": "passerby.evaluation.assessment",
 }
 
 __all__ = ["CropStore", "Embedder", "evaluate"]

@@ -42,10 +42,10 @@ def test_all_faults_come_at_once_with_key_line_and_nearest_name() -> None:
 
 
 def test_names_that_point_to_nothing_are_named() -> None:
-    said = message(changed(branches={"inits": ["random", "mocco"], "sets": ["city-market1501"]}))
+    said = message(changed(branches={"inits": ["random", "mocco"], "sets": ["city-cuhk"]}))
     assert "branches.inits" in said
     assert "no such entry 'mocco' (did you mean 'moco'?); known: random, moco" in said
-    assert "report.unseen_set" in said
+    assert "no such entry 'city-cuhk' (did you mean 'city-cuhk0" in said
 
 
 def test_a_circle_of_starts_is_refused() -> None:

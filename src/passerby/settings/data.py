@@ -1,8 +1,8 @@
 """Sections about where pictures come from: city, videos, detections, crops, benchmarks."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from passerby.settings.section import Count, Fraction, Natural, Positive, Section
 
@@ -36,13 +36,54 @@ class Videos(Section):
     root: str
     serve: bool = False
     url_template: str = "https://www.youtube.com/watch?v={id}"
-    format: str = "bv*[vcodec^=avc1][ext=mp4][height<=?720][fps<=?30]/b[ext=mp4][height<=?720]/b[height<=?720]"
+    """Address of a video; knows `{id}`, `{name}`, `{country}`, `{city}`, `{port}`."""
+    format: str = (
+        "bv*[vcodec^=avc1][ext=mp4][height<=?{max_height_px}][fps<=?{max_fps}]"
+        "/b[ext=mp4][height<=?{max_height_px}]/b[height<=?{max_height_px}]"
+    )
+    """yt-dlp's format selector. Direct links state no height, codec or rate: `b` suits them."""
+    max_height_px: Count = 720
+    max_fps: Count = 30
+    """Detections count frames, so a video at another rate than theirs is of no use with them."""
     max_size_mb: Positive = 500.0
     cookies_file: str = ""
+    """Netscape cookies of a browser session; a copy is used, the file stays as it is."""
+    js_runtimes: tuple[Literal["deno", "node", "quickjs", "bun"], ...] = ("deno",)
+    """What yt-dlp may run YouTube's scripts with."""
     rate_limit_kb_s: Natural = 0
+    """Of each worker; 0 is no limit."""
     sleep_s: float = Field(default=0.0, ge=0)
+    """Pause of a worker before each video."""
+    timeout_s: Positive = 30.0
     retries: Natural = 3
+    """How often a network fault is tried again at once."""
+    retry_wait_s: float = Field(default=2.0, ge=0)
+    """Pause before the first retry; doubles with each."""
+    max_limited: Count = 20
+    """After so many rate limits and bot checks the stage stops asking; a later run goes on."""
+    max_unfinished_share: Fraction = 0.0
+    """Share of lines that may end as limited or network, and the graph goes on without them."""
     workers: Count = 2
+
+    @field_validator("url_template")
+    @classmethod
+    def _known_places(cls, value: str) -> str:
+        known = {"id": "", "name": "", "country": "", "city": "", "port": 0}
+        try:
+            value.format(**known)
+        except (KeyError, ValueError, IndexError, AttributeError) as error:
+            places = ", ".join(f"{{{name}}}" for name in known)
+            raise ValueError(f"an address with no places but {places}: {error!r}") from None
+        return value
+
+    @model_validator(mode="after")
+    def _port_is_served(self) -> Self:
+        if self.serve != ("{port}" in self.url_template):
+            raise ValueError(
+                "'serve: true' and a '{port}' in url_template, or neither of them; found "
+                f"serve: {str(self.serve).lower()}, url_template: {self.url_template}"
+            )
+        return self
 
 
 class Detect(Section):
@@ -57,8 +98,13 @@ class Detect(Section):
     model_sha256: str = ""
     """Hash of the detector's file (an exported folder: its largest file); checked if given."""
     every: Count = 1
+    """The detector looks at each n-th frame."""
     min_confidence: Fraction = 0.3
+    """Boxes less sure than it do not come out."""
+    min_bridge_confidence: Fraction = 0.1
+    """Boxes down to it help the tracker over gaps, and do not come out."""
     nms_overlap: Fraction = 0.5
+    """Of two boxes that overlap more (intersection over union) the less sure goes."""
     tracker: Literal["none", "bytetrack"] = "bytetrack"
 
 
@@ -66,8 +112,9 @@ class Crops(Section):
     """Section `crops`: which boxes become crops, and how they are stored."""
 
     every: Count = 5
-    """Frames between two crops of a track (boxes without a track: between two used frames)."""
+    """Frames between two chosen boxes of a track (without tracks: between two used frames)."""
     min_height_px: Count = 48
+    """Of what is visible, as of the next three."""
     min_width_px: Count = 16
     min_aspect: Positive = 1.2
     """Least height over width."""
@@ -76,8 +123,9 @@ class Crops(Section):
     """Least share of a box that lies inside the picture."""
     min_sharpness: float = Field(default=0.0, ge=0)
     """Least variance of the Laplacian of the grey crop at 128 px height; 0 keeps all."""
-    max_same_bits: Natural = 0
-    """A crop whose difference hash is this near to the track's last kept one is a repeat."""
+    max_same_bits: int = Field(default=0, ge=-1, le=64)
+    """A crop is a repeat when so many bits or fewer of its difference hash (64) differ from the
+    last kept crop of its track; -1 keeps all."""
     store_height_px: Count = 256
     """Crops higher than this are shrunk to it before they are stored."""
     jpeg_quality: int = Field(default=95, ge=1, le=100)

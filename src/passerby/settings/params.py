@@ -1,7 +1,7 @@
 """The whole of `params.yaml`, and what its sections ask of each other."""
 
 from collections.abc import Iterator
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
@@ -9,7 +9,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 from passerby.errors import nearest
 from passerby.settings.data import BenchmarkSource, Crops, Detect, Videos, World
 from passerby.settings.learning import Arm, Attributes, Encoder, Finetune, Pretrain, Start
-from passerby.settings.section import Count, Fraction, Name, Section
+from passerby.settings.section import Count, Name, Section
 
 
 class Branches(Section):
@@ -39,16 +39,16 @@ class Evaluate(Section):
     batch: Count = 128
     flip: bool = False
     """Mean of the features of a picture and of its mirror image."""
-    ranks: tuple[Count, ...] = (1, 5, 10)
-    fars: tuple[Fraction, ...] = (1e-3, 1e-2)
+    ranks: tuple[Count, ...] = Field(default=(1, 5, 10), min_length=1)
+    """Ranks k of CMC@k."""
+    fars: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (1e-3, 1e-2)
+    """False-accept rates at which the true-accept rate is given."""
 
 
 class Report(Section):
     """Section `report`."""
 
     title: str = "passerby"
-    main_set: Name
-    unseen_set: Name
 
 
 class Params(Section):
@@ -68,7 +68,7 @@ class Params(Section):
     finetune: Finetune
     attributes: Attributes
     evaluate: Evaluate = Evaluate()
-    report: Report
+    report: Report = Report()
 
     def arm(self, name: str) -> Pretrain:
         """The settings of one arm: `pretrain` with what the arm replaces."""
@@ -104,8 +104,6 @@ class Params(Section):
             ("finetune.benchmark", self.finetune.benchmark, sets),
             ("attributes.benchmark", self.attributes.benchmark, sets),
             ("attributes.init", self.attributes.init, weights),
-            ("report.main_set", self.report.main_set, self.branches.sets),
-            ("report.unseen_set", self.report.unseen_set, self.branches.sets),
         ]
         for key, name, known in asked:
             if name not in known:

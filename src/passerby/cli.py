@@ -1,0 +1,255 @@
+"""The `passerby` command: one subcommand a verb; what a verb needs is imported when it runs.
+
+Exit codes: 0 done, 2 a mistake of the user or of a file, 75 stopped (run again), 1 a bug of ours.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from passerby import errors
+from passerby.errors import BadInput
+
+EXAMPLES = """\
+examples:
+  passerby profile tiny                      settings of a profile into params.yaml
+  passerby crops info data/crops.lmdb        what was cut, and what was left out and why
+  passerby embed data/models/moco-100-0 photos/ --out features.npz
+  passerby evaluate features.npz             figures of anybody's features
+  passerby evaluate data/models/moco-100-0 --set city-market1501
+"""
+
+
+def main() -> None:
+    """Entry point of the `passerby` command."""
+    asked = vars(parser().parse_args())
+    errors.run(lambda: asked.pop("verb")(**asked))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line: each verb's arguments bear the names of its function's."""
+    top = argparse.ArgumentParser(
+        prog="passerby",
+        description="Street videos in, a person re-identification encoder out.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = top.add_subparsers(required=True, metavar="VERB")
+    _add_profile(verbs)
+    _add_clip(verbs)
+    _add_crops(verbs)
+    _add_adopt(verbs)
+    _add_embed(verbs)
+    _add_evaluate(verbs)
+    return top
+
+
+def _verb(verbs: Any, function: Any, name: str) -> argparse.ArgumentParser:
+    """A subcommand whose help is its function's docstring."""
+    text = " ".join(function.__doc__.split())
+    made: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text)
+    made.set_defaults(verb=function)
+    return made
+
+
+def _add_profile(verbs: Any) -> None:
+    made = _verb(verbs, profile, "profile")
+    made.add_argument("name", nargs="?", help="city, tiny, real-small, single-gpu, paper, ...")
+    made.add_argument("--folder", type=Path, default=Path("profiles"), help="default: %(default)s")
+    made.add_argument("--out", type=Path, default=Path("params.yaml"), help="default: %(default)s")
+
+
+def profile(name: str | None, folder: Path, out: Path) -> None:
+    """Check a profile's settings and write them to params.yaml; without a name, list them."""
+    from passerby import files
+    from passerby.settings import profile as profiles
+
+    if name is None:
+        print("\n".join(profiles.names(folder)))
+        return
+    files.write_text(out, profiles.compose(name, folder))
+    print(f"{out}: the settings of profile '{name}'")
+
+
+def _add_clip(verbs: Any) -> None:
+    made = _verb(verbs, clip, "clip")
+    made.add_argument("frames", type=Path, help="folder of pictures, in the order of their names")
+    made.add_argument("out", type=Path, help="the video: country+city+id.mp4")
+    made.add_argument("--fps", type=int, default=25, help="default: %(default)s")
+
+
+def clip(frames: Path, out: Path, fps: int) -> None:
+    """Make a video of a folder of pictures, so that it can stand in a list of videos."""
+    from passerby.video import sequence
+
+    sequence.pack(frames, out, fps)
+    print(f"{out}: written")
+
+
+def _add_crops(verbs: Any) -> None:
+    crops = verbs.add_parser("crops", help="Say, show, check or export a store of crops.")
+    inner = crops.add_subparsers(required=True, metavar="WHAT")
+    for function in (crops_info, crops_show, crops_verify, crops_export):
+        made = _verb(inner, function, function.__name__.removeprefix("crops_"))
+        made.add_argument("path", type=Path, help="a store, e.g. data/crops.lmdb")
+        if function is crops_show:
+            made.add_argument("out", type=Path, help="the picture (JPEG)")
+            made.add_argument("--count", type=int, default=128, help="default: %(default)s")
+            made.add_argument("--track", type=int, help="only crops of this track")
+        if function is crops_export:
+            made.add_argument("folder", type=Path, help="a new folder")
+
+
+def crops_info(path: Path) -> None:
+    """Say what a store holds, and what was left out and why."""
+    from passerby.crops import verbs
+
+    print(verbs.info(path))
+
+
+def crops_show(path: Path, out: Path, count: int, track: int | None) -> None:
+    """Draw crops of a store, a track a row."""
+    from passerby.crops import verbs
+
+    print(verbs.show(path, out, count, track))
+
+
+def crops_verify(path: Path) -> None:
+    """Decode every crop of a store and check its counts."""
+    from passerby.crops import verbs
+
+    print(verbs.verify(path))
+
+
+def crops_export(path: Path, folder: Path) -> None:
+    """Write a store as files country/city/video/frame_box.jpg with a table of them."""
+    from passerby.crops import verbs
+
+    print(verbs.export(path, folder))
+
+
+def _add_adopt(verbs: Any) -> None:
+    made = _verb(verbs, adopt, "adopt")
+    made.add_argument("onnx_path", type=Path, help="a network from pictures to features")
+    made.add_argument("folder", type=Path, help="the model's new folder")
+    made.add_argument(
+        "--size", default="256x128", help="height x width in px; default: %(default)s"
+    )
+    imagenet = ("0.485,0.456,0.406", "0.229,0.224,0.225")
+    made.add_argument("--mean", default=imagenet[0], help="RGB, 0..1; default: ImageNet's")
+    made.add_argument("--deviation", default=imagenet[1], help="RGB, 0..1; default: ImageNet's")
+    made.add_argument("--distance", choices=("cosine", "euclidean"), default="cosine")
+    made.add_argument("--title", default="", help="what tables call it; default: the file's name")
+    made.add_argument("--trained-on", default="not known")
+
+
+def adopt(
+    onnx_path: Path,
+    folder: Path,
+    size: str,
+    mean: str,
+    deviation: str,
+    distance: Any,
+    title: str,
+    trained_on: str,
+) -> None:
+    """Make a model folder of another project's ONNX network, to embed and evaluate with it."""
+    from passerby.models import adopt as adoption
+
+    height_px, width_px = (int(number) for number in _numbers(size, "x", 2, "--size"))
+    card = adoption.adopt(
+        onnx_path,
+        folder,
+        height_px=height_px,
+        width_px=width_px,
+        mean=_channels(mean, "--mean"),
+        deviation=_channels(deviation, "--deviation"),
+        distance=distance,
+        title=title or onnx_path.stem,
+        trained_on=trained_on,
+    )
+    print(f"{folder}: '{card.title}', features of {card.embedding_size} numbers")
+
+
+def _numbers(text: str, between: str, count: int, option: str) -> list[float]:
+    try:
+        numbers = [float(part) for part in text.split(between)]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count:
+        raise BadInput(f"{option}: found '{text}', wanted {count} numbers joined by '{between}'")
+    return numbers
+
+
+def _channels(text: str, option: str) -> tuple[float, float, float]:
+    red, green, blue = _numbers(text, ",", 3, option)
+    return red, green, blue
+
+
+def _add_embed(verbs: Any) -> None:
+    made = _verb(verbs, embed, "embed")
+    made.add_argument("model", type=Path, help="folder of a model, e.g. data/models/moco-100-0")
+    made.add_argument("source", type=Path, help="folder of pictures, or a text file of paths")
+    made.add_argument("--out", type=Path, default=Path("features.npz"), help="default: %(default)s")
+    made.add_argument("--batch", type=int, default=128, help="default: %(default)s")
+    made.add_argument("--flip", action="store_true", help="mean of a picture and its mirror image")
+
+
+def embed(model: Path, source: Path, out: Path, batch: int, flip: bool) -> None:
+    """Embed pictures of people: names and features into one .npz file."""
+    from passerby.models import embed as embedding
+
+    count = embedding.embed(model, source, out, batch, flip)
+    print(f"{out}: features of {count:,} pictures")
+
+
+def _add_evaluate(verbs: Any) -> None:
+    made = _verb(verbs, evaluate, "evaluate")
+    made.add_argument("what", type=Path, help="features (.npz), or the folder of a model")
+    made.add_argument("--protocol", default="market1501", help="for features; default: %(default)s")
+    made.add_argument("--distance", choices=("cosine", "euclidean"), default="cosine")
+    made.add_argument("--set", dest="name", help="for a model: an entry of `benchmarks`")
+    made.add_argument("--params", type=Path, default=Path("params.yaml"), help="where that stands")
+    made.add_argument("--flip", action="store_true", help="mean of a picture and its mirror image")
+    made.add_argument("--out", type=Path, help="a folder for metrics.json and curves")
+
+
+def evaluate(
+    what: Path,
+    protocol: str,
+    distance: Any,
+    name: str | None,
+    params: Path,
+    flip: bool,
+    out: Path | None,
+) -> None:
+    """Evaluate features with their labels, or a model on a benchmark: mAP, CMC, mINP, ROC."""
+    from passerby.evaluation import results
+    from passerby.evaluation import verbs as evaluating
+
+    if what.is_dir():
+        found, arrays = _judged(what, name, params, flip)
+    else:
+        found = evaluating.evaluate_file(what, protocol, distance)
+        arrays = results.read_embeddings(what)
+    print(found.table())
+    if out:
+        results.write(out, found, arrays, {"model": what.name, "set": name or what.name})
+
+
+def _judged(model: Path, name: str | None, params: Path, flip: bool) -> tuple[Any, Any]:
+    from passerby import judging, settings
+    from passerby.datasets import index
+    from passerby.models.embedder import Embedder
+
+    read = settings.read(params)
+    if name not in read.benchmarks:
+        known = ", ".join(read.benchmarks)
+        raise BadInput(f"--set: a model is evaluated on one of {known} (entries of {params})")
+    asked = read.evaluate.model_copy(update={"flip": flip})
+    benchmark = index.build(name, read.benchmarks[name])
+    return judging.judge(Embedder.load(model), benchmark, asked, read.compute.threads)
+
+
+if __name__ == "__main__":
+    main()

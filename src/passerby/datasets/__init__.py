@@ -1,0 +1,1 @@
+"""Labelled sets: readers of their layouts, published counts, indexes, label shares, attributes."""

@@ -1,0 +1,192 @@
+"""The index of a labelled set: `data/benchmarks/NAME.tsv`, one row an image, with its hash.
+
+Later stages depend on the index alone: its hashes stand for the images. This file owns the format:
+a first line `# passerby.benchmark/1 {header as JSON}`, a line of column names, then the rows.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from passerby import files
+from passerby.datasets import counts, cuhk01, cuhk03_np, market1501
+from passerby.datasets.rows import DISTRACTOR, JUNK, SPLITS, Reader, Row
+from passerby.errors import BadInput, listing
+from passerby.settings import BenchmarkSource
+
+FORMAT = "passerby.benchmark/1"
+COLUMNS = ("split", "path", "person", "camera", "sequence", "frame", "sha256")
+READERS: dict[str, Reader] = {
+    "market1501": market1501.read,
+    "cuhk03-np": cuhk03_np.read,
+    "cuhk01": cuhk01.read,
+}
+IMAGE_ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}
+TAIL_BYTES = 64
+
+
+@dataclass(frozen=True)
+class Items:
+    """The images of one split, as columns of length `N`, sorted by path."""
+
+    paths: list[Path]
+    """Under the root that the index was read with."""
+    person: np.ndarray
+    """`int32 (N,)`, from 1; 0 is a distractor."""
+    camera: np.ndarray
+    """`int32 (N,)`, from 1."""
+    sequence: np.ndarray
+    """`int32 (N,)`, from 1; 0 where the set has none."""
+    frame: np.ndarray
+    """`int32 (N,)`: frame or number of the picture; -1 where neither is known."""
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def of_people(self, people: Collection[int]) -> "Items":
+        """Only the images of these people."""
+        kept = np.flatnonzero(np.isin(self.person, list(people)))
+        columns = (self.person, self.camera, self.sequence, self.frame)
+        return Items([self.paths[i] for i in kept], *(column[kept] for column in columns))
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A labelled set: where it lies, what is in it, and the hash of each image."""
+
+    header: dict[str, Any]
+    """`name`, `kind`, `counts` and, where the split was drawn, `split_seed`."""
+    root: Path
+    rows: tuple[Row, ...]
+    hashes: tuple[str, ...]
+    """First 16 hex digits of the SHA-256 of each image."""
+
+    @property
+    def name(self) -> str:
+        """Name of the set in the settings."""
+        return str(self.header["name"])
+
+    @property
+    def kind(self) -> str:
+        """Layout of the set, which is also the name of its protocol."""
+        return str(self.header["kind"])
+
+    def split(self, name: str) -> Items:
+        """The images of `train`, `query` or `gallery`; junk is left out, distractors are not."""
+        if name not in SPLITS:
+            raise ValueError(f"a split is one of {', '.join(SPLITS)}, not '{name}'")
+        rows = [row for row in self.rows if row.split == name and row.person != JUNK]
+        table = np.array([row[2:] for row in rows], np.int32).reshape(-1, 4)
+        return Items([self.root / row.path for row in rows], *table.T.copy())
+
+    def people(self, split: str) -> tuple[int, ...]:
+        """The people of one split, sorted, without distractors."""
+        return tuple(sorted({int(person) for person in self.split(split).person} - {DISTRACTOR}))
+
+    def write(self, path: str | Path) -> None:
+        """Write the index; equal sets give equal bytes, wherever they lie."""
+        head = f"# {FORMAT} {json.dumps(self.header, sort_keys=True)}\n" + "\t".join(COLUMNS)
+        body = (
+            "\t".join((*map(str, row), digest))
+            for row, digest in zip(self.rows, self.hashes, strict=True)
+        )
+        files.write_text(path, "\n".join((head, *body)) + "\n")
+
+
+def build(name: str, source: BenchmarkSource) -> Benchmark:
+    """Read a labelled set, check its counts, hash its images.
+
+    Args:
+        name: Name of the set in the settings.
+        source: Its entry there.
+
+    Raises:
+        BadInput: a folder is missing; a name carries no labels; other counts than wanted; a person
+            is in the training and in the test part; an image is cut short.
+    """
+    root = Path(source.root)
+    must = counts.wanted(source.counts, name)
+    rows = READERS[source.kind](root, source.split_seed)
+    counts.check(rows, must, name, root)
+    _check_people(rows, name)
+    rows.sort(key=lambda row: (SPLITS.index(row.split), row.path))
+    header: dict[str, Any] = {"name": name, "kind": source.kind, "counts": must}
+    if not source.counts.endswith(".json"):
+        header["published"] = source.counts
+    if source.kind == "cuhk01":
+        header["split_seed"] = source.split_seed
+    hashes = [_image_hash(root / row.path) for row in rows]
+    return Benchmark(header, root, tuple(rows), tuple(hashes))
+
+
+def _check_people(rows: Sequence[Row], name: str) -> None:
+    train = {row.person for row in rows if row.split == "train"}
+    test = {row.person for row in rows if row.split != "train"}
+    nobody = Counter(row.split for row in rows if row.person <= 0 and row.split != "gallery")
+    if nobody:
+        raise BadInput(
+            f"{name}: images of nobody (0000 or -1) outside the gallery: "
+            f"{', '.join(f'{n} in {split}' for split, n in nobody.items())}; take them out"
+        )
+    if train & test:
+        raise BadInput(
+            f"{name}: people both in the training and in the test part: "
+            f"{listing(sorted(train & test))}; each must be in one of them only"
+        )
+
+
+def _image_hash(path: Path) -> str:
+    """Hash an image file, and refuse one that does not end as its format must."""
+    data = path.read_bytes()
+    end = IMAGE_ENDS.get(data[:2])
+    if end is None or end not in data[-TAIL_BYTES:]:
+        what = "no JPEG or PNG" if end is None else "cut short"
+        raise BadInput(f"{path}: {what} ({len(data):,} bytes); unpack the set again")
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def read(path: str | Path, root: str | Path) -> Benchmark:
+    """Read an index.
+
+    Args:
+        path: The index, `data/benchmarks/NAME.tsv`.
+        root: The folder that its paths are relative to.
+
+    Raises:
+        BadInput: it is missing, is of another version, or has a line that is not a row.
+    """
+    try:
+        lines = Path(path).read_text().splitlines()
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such index; 'dvc repro benchmark' writes it") from None
+    first = lines[0] if lines else ""
+    if not first.startswith(f"# {FORMAT} "):
+        raise BadInput(
+            f"{path}, line 1: '# {FORMAT} ...' wanted, '{first[:60]}' found; "
+            "write the index again with 'dvc repro benchmark'"
+        )
+    rows, hashes = [], []
+    for number, line in enumerate(lines[2:], start=3):
+        row, digest = _parsed(line, f"{path}, line {number}")
+        rows.append(row)
+        hashes.append(digest)
+    header = json.loads(first.removeprefix(f"# {FORMAT} "))
+    return Benchmark(header, Path(root), tuple(rows), tuple(hashes))
+
+
+def _parsed(line: str, where: str) -> tuple[Row, str]:
+    try:
+        split, path, person, camera, sequence, frame, digest = line.split("\t")
+        row = Row(split, path, int(person), int(camera), int(sequence), int(frame))
+    except ValueError:
+        raise BadInput(
+            f"{where}: a row of {', '.join(COLUMNS)} wanted, '{line[:60]}' found; "
+            "write the index again with 'dvc repro benchmark'"
+        ) from None
+    return row, digest

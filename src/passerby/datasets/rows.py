@@ -1,0 +1,86 @@
+"""What every reader of a labelled set gives: one row an image, labels out of its file name."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from passerby.errors import BadInput, listing
+
+SPLITS = ("train", "query", "gallery")
+JUNK = -1
+"""Person of a gallery image that counts for nothing."""
+DISTRACTOR = 0
+"""Person of a gallery image that is a wrong answer to every query."""
+
+SYSTEM_FILES = {"thumbs.db", "desktop.ini"}
+
+
+class Row(NamedTuple):
+    """One labelled image."""
+
+    split: str
+    path: str
+    """Relative to the root of its set, with `/`."""
+    person: int
+    """From 1; `JUNK` or `DISTRACTOR` in Market-1501's gallery."""
+    camera: int
+    """From 1."""
+    sequence: int = 0
+    """Recording of that camera, from 1; 0 where the set has none."""
+    frame: int = -1
+    """Frame of the recording, or the number of the picture; -1 where neither is known."""
+
+
+Reader = Callable[[Path, int], list[Row]]
+"""A reader: the root of a set and the seed of its split (for sets without a fixed one)."""
+
+
+def matched(folder: Path, pattern: re.Pattern[str], example: str) -> Iterator[re.Match[str]]:
+    """Match the name of every file in `folder`, in sorted order.
+
+    Labels come from names alone: a parent folder's name never takes part. Files that a desktop
+    leaves behind (`Thumbs.db`, hidden files) are passed over; any other is accounted for.
+
+    Args:
+        folder: A folder of images.
+        pattern: What a whole file name looks like.
+        example: A good name, for the message.
+
+    Raises:
+        BadInput: the folder is missing, or some names do not match (they are named).
+    """
+    if not folder.is_dir():
+        raise BadInput(_missing(folder))
+    names = sorted(entry.name for entry in folder.iterdir() if not is_system_file(entry.name))
+    matches = [(name, pattern.fullmatch(name)) for name in names]
+    strange = [name for name, match in matches if match is None]
+    if strange:
+        raise BadInput(
+            f"{folder}: {len(strange)} files whose names hold no labels: {listing(strange)}; "
+            f"wanted names such as {example}: move the others out of this folder"
+        )
+    return (match for _, match in matches if match)
+
+
+def is_system_file(name: str) -> bool:
+    """Whether a desktop left this file behind.
+
+    Example:
+        >>> [is_system_file(n) for n in ("Thumbs.db", ".DS_Store", "0001_c1_1.png")]
+        [True, True, False]
+    """
+    return name.startswith(".") or name.lower() in SYSTEM_FILES
+
+
+def _missing(folder: Path) -> str:
+    """Say that a folder is missing, and what lies where it was looked for."""
+    beside = folder.parent
+    if not beside.is_dir():
+        return f"{folder}: no such folder, nor is there {beside}; unpack the set, or correct 'root'"
+    found = sorted(entry.name for entry in beside.iterdir())
+    return (
+        f"{folder}: no such folder; {beside} holds {listing(found) if found else 'nothing'}: "
+        "unpack the set whole, or let 'root' name the folder that holds "
+        f"'{folder.name}'"
+    )

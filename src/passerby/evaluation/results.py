@@ -1,0 +1,105 @@
+"""Result files: `data/results/MODEL-SET/`, and files of embeddings with their labels.
+
+    metrics.json     figures (fractions), counts, protocol, hashes
+    roc.tsv          fpr, tpr, threshold
+    cmc.tsv          rank, share
+    distances.tsv    distance, share, kind (genuine or impostor)
+    embeddings.npz   the six arrays that `evaluate` takes, by its argument names
+
+This file owns these formats. Equal inputs give equal bytes.
+"""
+
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from passerby import files
+from passerby.errors import BadInput
+from passerby.evaluation.assessment import Result
+
+FORMAT = "passerby.result/1"
+KEYS = (
+    "query_features",
+    "gallery_features",
+    "query_people",
+    "gallery_people",
+    "query_cameras",
+    "gallery_cameras",
+)
+
+
+def write(
+    folder: str | Path, result: Result, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]
+) -> None:
+    """Write a whole result folder, `metrics.json` last.
+
+    Args:
+        folder: `data/results/MODEL-SET`.
+        result: What `evaluate` found.
+        arrays: What it was given.
+        about: What else stands in `metrics.json`: `model`, `set`, `hashes`.
+    """
+    folder = Path(folder)
+    write_embeddings(folder / "embeddings.npz", arrays)
+    curve, spread = result.verification.curve(), result.verification.histogram
+    _write_table(
+        folder / "roc.tsv",
+        ("fpr", "tpr", "threshold"),
+        zip(curve.fpr, curve.tpr, curve.threshold, strict=True),
+    )
+    _write_table(folder / "cmc.tsv", ("rank", "share"), enumerate(result.cmc_curve(), start=1))
+    _write_table(
+        folder / "distances.tsv",
+        ("distance", "share", "kind"),
+        [
+            (distance, share, kind)
+            for kind, shares in (("genuine", spread.genuine), ("impostor", spread.impostor))
+            for distance, share in zip(spread.distance, shares, strict=True)
+        ],
+    )
+    files.write_json(folder / "metrics.json", {"format": FORMAT, **about, **result.to_dict()})
+
+
+def _write_table(path: Path, names: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
+    lines = ["\t".join(names)]
+    lines += [
+        "\t".join(f"{cell:.6g}" if isinstance(cell, float) else str(cell) for cell in row)
+        for row in rows
+    ]
+    files.write_text(path, "\n".join(lines) + "\n")
+
+
+def write_embeddings(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write the six arrays of `KEYS`: features float32, labels int32."""
+    plain: dict[str, Any] = {
+        key: np.asarray(arrays[key], np.float32 if key.endswith("features") else np.int32)
+        for key in KEYS
+    }
+    with files.written_whole(path) as beside, open(beside, "wb") as file:
+        np.savez(file, **plain)  # every member is dated 1980: equal arrays, equal bytes
+
+
+def read_embeddings(path: str | Path) -> dict[str, np.ndarray]:
+    """Read such a file; `evaluate(**read_embeddings(path))` evaluates it.
+
+    Raises:
+        BadInput: it is missing, is no `.npz`, lacks arrays, or holds pickled objects.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            lacking = [key for key in KEYS if key not in archive]
+            if lacking:
+                raise BadInput(
+                    f"{path}: lacks {', '.join(lacking)}; wanted {', '.join(KEYS)}, "
+                    f"found {', '.join(archive) or 'nothing'}"
+                )
+            return {key: archive[key] for key in KEYS}
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file") from None
+    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise BadInput(
+            f"{path}: arrays as np.savez writes them wanted, found something else: {error}"
+        ) from None

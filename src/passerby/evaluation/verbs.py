@@ -1,0 +1,31 @@
+"""What the command `passerby evaluate` does with a file of features."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from passerby.evaluation.assessment import Result, evaluate
+from passerby.evaluation.distance import Kind
+from passerby.evaluation.results import read_embeddings
+
+
+def evaluate_file(
+    path: str | Path,
+    protocol: str = "market1501",
+    distance: Kind = "cosine",
+    ranks: Sequence[int] = (1, 5, 10),
+    fars: Sequence[float] = (1e-3, 1e-2),
+) -> Result:
+    """Evaluate the features of an `.npz` file.
+
+    Args:
+        path: A file with the arrays of `results.KEYS`.
+        protocol: A name of `protocols.PROTOCOLS`.
+        distance: `cosine` or `euclidean`.
+        ranks: Ranks k of CMC@k.
+        fars: False-accept rates at which TAR is given.
+
+    Raises:
+        BadInput: as `results.read_embeddings` and `evaluate`.
+    """
+    arrays = read_embeddings(path)
+    return evaluate(**arrays, protocol=protocol, distance=distance, ranks=ranks, fars=fars)

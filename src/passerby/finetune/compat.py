@@ -1,0 +1,183 @@
+"""The only door to fastreid: the unmodified 1.4.0 wheel, made to work on today's Python and torch.
+
+    from passerby.finetune.compat import fastreid
+
+Each repair replaces one attribute of one module of fastreid; nothing on disk is touched and nothing
+outside fastreid stays changed. Each names the row of the ledger of faults that it cures and the
+upstream function (`path:function` inside the package):
+
+| row | upstream | without the repair |
+|---|---|---|
+| I1 | `import torchvision` | fails beside a CPU torch (`passerby.vision`) |
+| I2 | `data/build.py` | imports `torch._six`, gone since torch 2.0 |
+| I3 | `data/build.py`, `evaluation/testing.py` | import `collections.Mapping`, gone since 3.10 |
+| I5 | `utils/logger.py:setup_logger` | the trainer writes its log to stdout |
+| D1 | `data/data_utils.py:DataLoaderX` | needs CUDA streams whatever the device |
+| D2 | `data/data_utils.py:BackgroundGenerator` | a damaged image makes training wait for ever |
+| D3 | `data/data_utils.py:read_image` | RGBA, CMYK and palette images keep their channels |
+| T2 | `data/transforms/functional.py:to_tensor` | warns, and fails for pictures of 1 or 16 bits |
+| M1 | `modeling/meta_arch/*.py:preprocess_image` | normalises the caller's tensor in place |
+| S1 | `solver/build.py:build_optimizer` | with torch 2 no weight is ever changed, silently |
+
+Rows that the trainer avoids instead: D4 (`bridge.check_people`), D5 to D9 (our own data set), D10
+(seeds by name for each epoch), S3 (no AMPTrainer), S5 (`recipes`), C1 to C7 (our own checkpoints),
+E1 to E7 (no evaluation inside training).
+"""
+
+import collections
+import collections.abc
+import contextlib
+import importlib.metadata
+import logging
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+from passerby.errors import BadInput
+from passerby.vision import torchvision as torchvision  # I1: before anything of fastreid
+
+VERSION = "1.4.0"
+
+
+def check_version() -> None:
+    """Refuse any fastreid but the one that the repairs were written for.
+
+    The distribution is asked: `fastreid.__version__` says 1.3 in the wheel of 1.4.0.
+
+    Raises:
+        BadInput: it is another version, or is not installed.
+    """
+    try:
+        found = importlib.metadata.version("fastreid")
+    except importlib.metadata.PackageNotFoundError:
+        found = "none"
+    if found != VERSION:
+        raise BadInput(
+            f"fastreid {VERSION} is wanted, found {found}; "
+            f"install it with 'pip install --no-deps fastreid=={VERSION}'"
+        )
+
+
+@contextlib.contextmanager
+def _names_that_are_gone() -> Iterator[None]:
+    """I2, I3: give fastreid, while it is imported, two names that torch and Python dropped."""
+    six = types.ModuleType("torch._six")
+    six.string_classes = str  # type: ignore[attr-defined]
+    sys.modules["torch._six"] = six
+    collections.Mapping = collections.abc.Mapping  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        del sys.modules["torch._six"], collections.Mapping  # type: ignore[attr-defined]
+
+
+check_version()
+with _names_that_are_gone():
+    import fastreid.config
+    import fastreid.data.build
+    import fastreid.data.common
+    import fastreid.data.samplers
+    import fastreid.data.transforms
+    import fastreid.engine
+    import fastreid.modeling
+    import fastreid.modeling.meta_arch
+    import fastreid.solver.build
+
+
+class Loader(torch.utils.data.DataLoader):
+    """D1, D2: stands in for `data/data_utils.py:DataLoaderX`.
+
+    No CUDA stream and no thread that fetches ahead: what a data set or a worker raises reaches the
+    caller, a refusal as it was, without the worker's trace. The batch goes to the GPU where there
+    is one, as upstream's does.
+    """
+
+    def __init__(self, local_rank: int, **options: Any) -> None:
+        self._device = torch.device("cuda", local_rank) if torch.cuda.is_available() else None
+        super().__init__(**{**options, "pin_memory": self._device is not None})
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:  # type: ignore[override]
+        try:
+            yield from map(self._on_device, super().__iter__())
+        except BadInput as error:
+            raise BadInput(str(error).rpartition("BadInput: ")[2].strip()) from None
+
+    def _on_device(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """The batch, its tensors on the GPU if there is one."""
+        if self._device is None:
+            return batch
+        return {
+            key: value.to(self._device, non_blocking=True) if torch.is_tensor(value) else value
+            for key, value in batch.items()
+        }
+
+
+def read_image(file_name: str, format: str | None = None) -> Image.Image:
+    """D3: an RGB picture, always; stands in for `data/data_utils.py:read_image`.
+
+    Raises:
+        BadInput: the file is missing, cut short or no picture.
+    """
+    try:
+        with Image.open(file_name) as image:
+            return ImageOps.exif_transpose(image).convert("RGB")
+    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises all three on damage
+        raise BadInput(f"{file_name}: cannot be read as an image ({error})") from None
+
+
+def to_tensor(picture: Image.Image) -> torch.Tensor:
+    """T2: an RGB picture as float `(3, H, W)` in 0..255; upstream warns of a storage that goes."""
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float().contiguous()
+
+
+def preprocess_image(
+    self: Any, batched_inputs: dict[str, torch.Tensor] | torch.Tensor
+) -> torch.Tensor:
+    """M1: the normalised batch, `(B, 3, H, W)` from 0..255; leaves its argument as it is."""
+    images = batched_inputs["images"] if isinstance(batched_inputs, dict) else batched_inputs
+    return (images - self.pixel_mean) / self.pixel_std
+
+
+def build_optimizer(cfg: Any, model: torch.nn.Module) -> tuple[torch.optim.Optimizer, None]:
+    """S1: the optimiser of `solver/build.py:build_optimizer` over ordinary parameters.
+
+    Upstream hands it flat buffers (`utils/params.py:ContiguousParams`) whose gradient is a view
+    that `zero_grad`, which since torch 2.0 sets gradients to None, cuts off: `step` then finds no
+    gradient at all. Parameters of one rate, decay and freezing share a group, as upstream's do, and
+    are updated in one pass over memory where torch can (`fused`).
+    """
+    optimizer, _ = fastreid.solver.build.build_optimizer(cfg, model, contiguous=False)
+    merged: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for group in optimizer.param_groups:
+        key = (group["freeze_status"], group["lr"], group["weight_decay"])
+        merged.setdefault(key, {**group, "params": []})["params"] += group["params"]
+    optimizer.param_groups.clear()
+    fused = {"fused": True} if "fused" in optimizer.defaults else {}
+    for group in merged.values():
+        optimizer.add_param_group({**group, **fused})
+    return optimizer, None
+
+
+def _repair() -> None:
+    """Put the repairs in their places, each in the one module that calls it."""
+    fastreid.data.build.DataLoaderX = Loader  # D1, D2
+    fastreid.data.common.read_image = read_image  # D3
+    fastreid.data.transforms.transforms.to_tensor = to_tensor  # T2
+    for name in ("Baseline", "MGN"):  # M1
+        fastreid.modeling.meta_arch.META_ARCH_REGISTRY.get(name).preprocess_image = preprocess_image
+    fastreid.engine.defaults.build_optimizer = build_optimizer  # S1
+    # I5: a trainer that finds the logger set up leaves stdout alone. Its records still propagate;
+    # the null handler keeps Python's last resort from printing the trace of what we refuse.
+    logger = logging.getLogger("fastreid")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(logging.NullHandler())
+
+
+_repair()
+
+__all__ = ["VERSION", "Loader", "build_optimizer", "check_version", "fastreid"]

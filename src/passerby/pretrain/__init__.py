@@ -1,0 +1,1 @@
+"""MoCo v2 on person crops: views, encoder pair, queue, positives, loss, loop."""

@@ -1,0 +1,21 @@
+"""`view`: the key is another view of the query's own crop, as MoCo was published."""
+
+import numpy as np
+
+from passerby.pretrain.positives import NOBODY
+
+
+class View:
+    """Every crop is its own partner, and every key of the queue a negative.
+
+    Args:
+        count: Crops there are.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.labels = np.full(count, NOBODY, dtype=np.int64)
+        self.alone = 0
+
+    def partners(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The crops themselves."""
+        return rows

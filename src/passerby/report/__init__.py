@@ -1,0 +1,1 @@
+"""The report: tables, pictures and one page out of files; no model is run and no torch is here."""

@@ -1,0 +1,153 @@
+"""What the page and the summary both say, in their order."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from passerby.report import headline, outcomes, pictures, published, style, tables, why
+from passerby.report.rows import Gain, Row, gains, rows
+from passerby.report.tables import Table
+from passerby.settings import Params
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture with its name, what it shows in words, and its bytes."""
+
+    name: str
+    caption: str
+    svg: bytes
+    png: bytes
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with tables, pictures and remarks under it."""
+
+    title: str
+    tables: tuple[Table, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Content:
+    """The whole report, without its form."""
+
+    title: str
+    sentences: tuple[str, ...]
+    gains: tuple[Gain, ...]
+    """Of the main and the unseen set at the largest share of the labels."""
+    sections: tuple[Section, ...]
+    last_line: str
+
+
+DEFINITIONS = (
+    "mAP counts a hit at its own rank (mean of the precisions at the right matches); mAP "
+    "(trapezoid) is the area under the precision-recall curve by trapezoids, as older scripts "
+    "report it. mINP is the share of right matches among all pictures up to the hardest one.",
+    "R1, R5, R10: share of queries with a right match among the first 1, 5, 10. Pictures of the "
+    "query's person from the query's own camera are left out, junk too.",
+    "ROC and TAR: a pair of one person is positive. TAR@0.1 % is the share of such pairs accepted "
+    "when one in a thousand pairs of different people is accepted too.",
+    "gain: mAP less that of the start which the pretraining began from, finetuned with the same "
+    "labels and seeds.",
+)
+
+
+def gather(params: Params, data: Path) -> Content:
+    """Read everything under `data` and say it.
+
+    Raises:
+        BadInput: a branch of the settings has no result, or a file cannot be read.
+    """
+    found = outcomes.read(data / "results", params.branches)
+    table = rows(found, params)
+    gained = gains(table, params)
+    return Content(
+        params.report.title,
+        tuple(headline.sentences(gained, params)),
+        _headline_gains(gained, params),
+        (
+            _results(table, gained, params),
+            _published(),
+            _why(table, params, data),
+            _measured(table, params),
+        ),
+        _last_line(outcomes.stale(data / "results", params.branches)),
+    )
+
+
+def _headline_gains(gained: Sequence[Gain], params: Params) -> tuple[Gain, ...]:
+    told = (params.report.main_set, params.report.unseen_set)
+    most = max(params.branches.percents)
+    return tuple(gain for gain in gained if gain.set in told and gain.percent == most)
+
+
+def _results(table: Sequence[Row], gained: Sequence[Gain], params: Params) -> Section:
+    each = tuple(tables.results(table, gained, params, name) for name in params.branches.sets)
+    drawn = [
+        _picture("map", "mAP on each set; a dot is a seed.", lambda: pictures.bars(table, params)),
+        _picture(
+            "labels",
+            "mAP against the share of the labels; bars span the seeds.",
+            lambda: pictures.labels(table, params),
+        ),
+    ]
+    return Section("Results", each, tuple(picture for picture in drawn if picture))
+
+
+def _published() -> Section:
+    return Section("Beside report 003", (tables.published(),), (), published.REMARKS)
+
+
+def _why(table: Sequence[Row], params: Params, data: Path) -> Section:
+    histories = why.histories(data / "pretrain", params)
+    drawn = [
+        _picture(
+            "pretraining",
+            "Pretraining: contrast loss and accuracy, a running mean over the steps.",
+            lambda: pictures.pretraining(histories, list(params.arms)),
+        ),
+        _picture(
+            "roc",
+            "ROC: same person accepted against different people accepted (logarithmic).",
+            lambda: pictures.roc(table, params),
+        ),
+        _picture(
+            "cmc", "CMC: queries with a right match, by rank.", lambda: pictures.cmc(table, params)
+        ),
+        _picture(
+            "distances",
+            "Distances of pairs: the less the two overlap, the better a threshold works.",
+            lambda: pictures.distances(table, params),
+        ),
+    ]
+    explained = (
+        why.starts(data / "init", params),
+        why.arms(histories, params),
+        why.crops(data / "crops_counts.json"),
+    )
+    note = why.tracks(params)
+    kept = tuple(picture for picture in drawn if picture)
+    return Section("Why", explained, kept, (note,) if note else ())
+
+
+def _measured(table: Sequence[Row], params: Params) -> Section:
+    return Section("How it was measured", (why.sets(table, params),), (), DEFINITIONS)
+
+
+def _picture(name: str, caption: str, draw: Callable[[], Figure | None]) -> Picture | None:
+    with style.settings():
+        figure = draw()
+        if figure is None:
+            return None
+        return Picture(name, caption, style.data(figure, "svg"), style.data(figure, "png"))
+
+
+def _last_line(names: Sequence[str]) -> str:
+    if not names:
+        return "Every result that was found belongs to a branch of the settings."
+    return f"Not used, since no branch of the settings makes them: {', '.join(names)}."

@@ -1,0 +1,81 @@
+"""The sentences that say whether pretraining helped, computed from the numbers."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from passerby.report.rows import Gain
+from passerby.settings import Params
+
+NO_ARM = "No pretrained start was finetuned: whether pretraining helps was not measured."
+NO_RIVAL = "{arm}: neither its start nor a random one was finetuned, so there is no gain to state."
+
+
+def sentences(found: Sequence[Gain], params: Params) -> list[str]:
+    """One sentence for each pretrained start and percent, of the main and the unseen set."""
+    arms = [init for init in params.branches.inits if init in params.arms]
+    if not arms:
+        return [NO_ARM]
+    told = [gain for gain in found if gain.set in _told(params)]
+    groups = [list(group) for _, group in groupby(told, key=lambda gain: (gain.arm, gain.percent))]
+    alone = [arm for arm in arms if arm not in {gain.arm for gain in found}]
+    return [
+        *(_sentence(group, params) for group in groups),
+        *(NO_RIVAL.format(arm=arm) for arm in alone),
+    ]
+
+
+def signed(points: float) -> str:
+    """Percent points with their sign.
+
+    Example:
+        >>> signed(4.13), signed(-0.5), signed(0.0)
+        ('+4.1', '−0.5', '±0.0')
+    """
+    rounded = round(points, 1)
+    if rounded == 0:
+        return "±0.0"
+    return f"{rounded:+.1f}".replace("-", "−")
+
+
+def _told(params: Params) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((params.report.main_set, params.report.unseen_set)))
+
+
+def _sentence(group: Sequence[Gain], params: Params) -> str:
+    first = group[0]
+    labels = f" with {first.percent} % of the labels" if first.percent < 100 else ""
+    parts = [
+        f"{signed(gain.points)} mAP{f' over {gain.start}' if gain is first else ''} on {gain.set}"
+        f"{' (never seen in training)' if never_seen(gain.set, params) else ''}"
+        for gain in group
+    ]
+    return f"{_verdict(group)}: {first.arm}{labels}: {' and '.join(parts)}; {_seeds(group)}."
+
+
+def _verdict(group: Sequence[Gain]) -> str:
+    """What the mean gains say; a mean that is shown as 0.0 is no gain."""
+    better = [gain.set for gain in group if gain.points > 0]
+    worse = [gain.set for gain in group if gain.points < 0]
+    if len(better) == len(group):
+        return "Pretraining helped"
+    if better:
+        return f"Pretraining helped on {' and '.join(better)} only"
+    return "Pretraining hurt" if worse else "Pretraining made no difference"
+
+
+def _seeds(group: Sequence[Gain]) -> str:
+    """How many seeds the means are of, and whether the seeds agree."""
+    count = len(group[0].values)
+    if count == 1:
+        return "one training seed, so the spread is not measured"
+    spans = ", ".join(
+        f"{signed(100 * min(gain.values))} to {signed(100 * max(gain.values))}" for gain in group
+    )
+    above = sum(all(gain.values[seed] > 0 for gain in group) for seed in range(count))
+    where = "on both" if len(group) > 1 else "there"
+    return f"mean of {count} seeds (from seed to seed {spans}), {above} of {count} gain {where}"
+
+
+def never_seen(set_name: str, params: Params) -> bool:
+    """Whether a set took part in no training: not finetuned on, not among the unlabelled crops."""
+    return set_name != params.finetune.benchmark and set_name not in params.crops.benchmarks

@@ -1,0 +1,136 @@
+"""Reading `data/results/MODEL-SET/`: one outcome for each branch of the graph, none missing.
+
+A result that belongs to no branch of the settings (left by a profile or an experiment that ran
+before) is stale: it is named and not used.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from passerby import files
+from passerby.errors import BadInput
+from passerby.settings import Branches
+
+METRICS = "metrics.json"
+NEEDED = ("map", "map_trapezoid", "minp", "cmc", "tar_at_far", "counts", "protocol")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model: a start finetuned on a share of the labels, or a baseline.
+
+    `percent` and `seed` are `None` for a baseline.
+    """
+
+    init: str
+    percent: int | None
+    seed: int | None
+
+    @property
+    def name(self) -> str:
+        """The name of its folder in `data/models`.
+
+        Example:
+            >>> Model("moco", 10, 0).name, Model("attributes", None, None).name
+            ('moco-10-0', 'attributes')
+        """
+        return self.init if self.percent is None else f"{self.init}-{self.percent}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one model did on one set. Fractions in [0, 1]."""
+
+    model: Model
+    set: str
+    metrics: dict[str, Any]
+    folder: Path
+
+    def curve(self, name: str) -> dict[str, np.ndarray]:
+        """The columns of `name`.tsv: `roc`, `cmc` or `distances`."""
+        return read_columns(self.folder / f"{name}.tsv")
+
+
+def models(branches: Branches) -> list[Model]:
+    """All models of the graph, baselines last."""
+    tuned = product(branches.inits, branches.percents, branches.seeds)
+    return [
+        *(Model(init, percent, seed) for init, percent, seed in tuned),
+        *(Model(name, None, None) for name in branches.baselines),
+    ]
+
+
+def read(folder: Path, branches: Branches) -> list[Outcome]:
+    """Read the outcome of every model on every set.
+
+    Raises:
+        BadInput: branches without a result (all are named), or a result that lacks a figure.
+    """
+    wanted = [(model, name) for model in models(branches) for name in branches.sets]
+    missing = [
+        f"{model.name}-{name}"
+        for model, name in wanted
+        if not (folder / f"{model.name}-{name}" / METRICS).is_file()
+    ]
+    if missing:
+        raise BadInput(
+            f"{folder}: no {METRICS} for {', '.join(missing)}; each branch of the settings needs "
+            "its result: run 'dvc repro', or take the branch out of 'branches'"
+        )
+    return [_outcome(folder / f"{model.name}-{name}", model, name) for model, name in wanted]
+
+
+def stale(folder: Path, branches: Branches) -> list[str]:
+    """Names of result folders that belong to no branch, sorted."""
+    known = {f"{model.name}-{name}" for model in models(branches) for name in branches.sets}
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name not in known)
+
+
+def _outcome(folder: Path, model: Model, set_name: str) -> Outcome:
+    metrics = files.read_json(folder / METRICS)
+    lacking = [key for key in NEEDED if key not in metrics]
+    if lacking:
+        raise BadInput(
+            f"{folder / METRICS}: lacks {', '.join(lacking)}; run the stage 'evaluate' again"
+        )
+    return Outcome(model, set_name, metrics, folder)
+
+
+def read_columns(path: Path) -> dict[str, np.ndarray]:
+    """Read a table of tab-separated columns with a head line; numbers where all are numbers.
+
+    Lines that begin with `#` are notes and are passed over.
+
+    Raises:
+        BadInput: the file is missing, has no head line, or a line has another number of fields.
+    """
+    try:
+        lines = path.read_text().splitlines()
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file; run the stage that writes it again") from None
+    rows = [
+        (number, line.split("\t"))
+        for number, line in enumerate(lines, start=1)
+        if line and not line.startswith("#")
+    ]
+    if not rows:
+        raise BadInput(f"{path}: empty; a head line with the names of the columns was wanted")
+    head = rows[0][1]
+    for number, row in rows[1:]:
+        if len(row) != len(head):
+            raise BadInput(f"{path}, line {number}: {len(row)} fields, wanted {len(head)}")
+    return dict(_columns(head, [row for _, row in rows[1:]]))
+
+
+def _columns(head: list[str], rows: Sequence[list[str]]) -> Iterator[tuple[str, np.ndarray]]:
+    for index, name in enumerate(head):
+        texts = [row[index] for row in rows]
+        try:
+            yield name, np.array([float(text) for text in texts])
+        except ValueError:
+            yield name, np.array(texts)

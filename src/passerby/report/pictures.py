@@ -1,0 +1,211 @@
+"""The pictures: mAP bars, ROC, CMC, mAP against labels, pretraining curves, distances.
+
+Each takes the rows of the tables (or histories) and returns a figure, or `None` where there is
+nothing to draw. One look an init, the same in every picture; one line a seed.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from passerby.report import style
+from passerby.report.rows import MAP, Row
+from passerby.settings import Params
+
+LEAST_FPR = 1e-4
+SMOOTH_SHARE = 0.02
+"""Width of the running mean over a loss curve, as a share of the steps."""
+
+
+def looks(table: Sequence[Row]) -> dict[str, style.Look]:
+    """The look of each init and baseline."""
+    return {init: style.look(i) for i, init in enumerate(dict.fromkeys(r.init for r in table))}
+
+
+def bars(table: Sequence[Row], params: Params) -> Figure:
+    """mAP of each row on each set: a bar for the mean, a dot for each seed."""
+    sets = params.branches.sets
+    height = 0.9 + 0.34 * len(table)
+    figure, grid = style.panels(1, len(sets), 4.2, height)
+    for axes, name in zip(grid[0], sets, strict=True):
+        for place, row in enumerate(table):
+            _bar(axes, place, row, name, looks(table)[row.init])
+        axes.set_yticks(range(len(table)), [row.title for row in table])
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        axes.set_title(name)
+        axes.set_xlabel("mAP, %")
+        axes.margins(x=0.16)
+        style.percent_axis(axes.xaxis)
+    return figure
+
+
+def _bar(axes: Axes, place: int, row: Row, set_name: str, look: style.Look) -> None:
+    pooled = row.pooled(MAP, set_name)
+    assert pooled is not None  # every outcome has its mAP
+    axes.barh(
+        place, pooled.mean, 0.66, color=look.colour, alpha=0.85, hatch=look.hatch, edgecolor="white"
+    )
+    if len(pooled.values) > 1:
+        axes.plot([pooled.low, pooled.high], [place, place], color="black", linewidth=1)
+        axes.plot(
+            pooled.values, [place] * len(pooled.values), "o", color="white", mec="black", ms=3.5
+        )
+    axes.text(pooled.high, place, f"  {100 * pooled.mean:.1f}", va="center")
+
+
+def roc(table: Sequence[Row], params: Params) -> Figure:
+    """True accepts against false accepts, false accepts on a logarithmic axis."""
+    figure, grid = _curves(table, params, "roc", "fpr", "tpr", LEAST_FPR)
+    for axes in (axes for line in grid for axes in line):
+        axes.set_xscale("log")
+        axes.set_xlim(LEAST_FPR, 1)
+        axes.set_ylim(0, 1.01)
+        axes.set_xlabel("false accepts (different people), share")
+        axes.set_ylabel("true accepts (same person), %")
+    return figure
+
+
+def cmc(table: Sequence[Row], params: Params) -> Figure:
+    """Share of queries with a right match among the first so many."""
+    figure, grid = _curves(table, params, "cmc", "rank", "share", 0)
+    for axes in (axes for line in grid for axes in line):
+        axes.set_xlabel("rank")
+        axes.set_ylabel("queries with a match up to it, %")
+        axes.set_xlim(1, 20)
+        axes.set_xticks([1, 5, 10, 15, 20])
+    return figure
+
+
+def _curves(
+    table: Sequence[Row], params: Params, file: str, x: str, y: str, least: float
+) -> tuple[Figure, list[list[Axes]]]:
+    """A panel for each percent and set, with the baselines in each; points with `x > least`."""
+    percents, sets = params.branches.percents, params.branches.sets
+    figure, grid = style.panels(len(percents), len(sets), 4.2, 3.4)
+    for line, percent in zip(grid, percents, strict=True):
+        for axes, name in zip(line, sets, strict=True):
+            for row in (row for row in table if row.percent in (percent, None)):
+                for number, outcome in enumerate(row.on(name)):
+                    points = outcome.curve(file)
+                    kept = points[x] > least
+                    look = looks(table)[row.init]
+                    axes.plot(
+                        points[x][kept], points[y][kept], color=look.colour, linestyle=look.dash,
+                        marker=look.marker, markevery=(0.02 + 0.03 * (number % 3), 0.2),
+                        label=row.init if number == 0 else None,
+                    )  # fmt: skip
+            axes.set_title(name if len(percents) == 1 else f"{name}, {percent} % of the labels")
+            style.percent_axis(axes.yaxis)
+    style.legend_below(figure, grid[0][0])
+    return figure, grid
+
+
+def labels(table: Sequence[Row], params: Params) -> Figure | None:
+    """mAP against the share of the labels, where there are several shares."""
+    if len(params.branches.percents) < 2:
+        return None
+    sets = params.branches.sets
+    figure, grid = style.panels(1, len(sets), 4.2, 3.2)
+    for axes, name in zip(grid[0], sets, strict=True):
+        for init in params.branches.inits:
+            _labels_line(axes, [row for row in table if row.init == init], name, looks(table)[init])
+        axes.set_xscale("log")
+        axes.minorticks_off()
+        axes.set_xticks(params.branches.percents, [str(p) for p in params.branches.percents])
+        axes.set_title(name)
+        axes.set_xlabel("labelled people, %")
+        axes.set_ylabel("mAP, %")
+        style.percent_axis(axes.yaxis)
+    style.legend_below(figure, grid[0][0])
+    return figure
+
+
+def _labels_line(axes: Axes, line: Sequence[Row], set_name: str, look: style.Look) -> None:
+    """One init over its percents: the mean as a line, the seeds' span as a bar at each point."""
+    points = sorted(
+        (row.percent, pooled)
+        for row in line
+        if row.percent is not None and (pooled := row.pooled(MAP, set_name)) is not None
+    )
+    percents = [percent for percent, _ in points]
+    means = np.array([pooled.mean for _, pooled in points])
+    down = means - [pooled.low for _, pooled in points]
+    up = np.array([pooled.high for _, pooled in points]) - means
+    axes.errorbar(
+        percents, means, yerr=np.abs([down, up]), capsize=3,
+        color=look.colour, linestyle=look.dash, marker=look.marker, label=line[0].init,
+    )  # fmt: skip
+
+
+def pretraining(histories: dict[str, dict[str, np.ndarray]], arms: Sequence[str]) -> Figure | None:
+    """Loss and contrast accuracy of each arm against the step, as a running mean over each value.
+
+    Args:
+        histories: Columns `step`, `loss` and `accuracy` (where it was kept) of each arm.
+        arms: All arms, in the order that gives their looks.
+    """
+    if not histories:
+        return None
+    shown = [("loss", "contrast loss"), ("accuracy", "key found among the queue, share")]
+    kept = [(key, text) for key, text in shown if all(key in h for h in histories.values())]
+    figure, grid = style.panels(1, len(kept), 4.2, 3.0)
+    for axes, (key, text) in zip(grid[0], kept, strict=True):
+        for arm, history in histories.items():
+            look = style.look(arms.index(arm))
+            axes.plot(
+                history["step"], running_mean(history[key]), color=look.colour,
+                linestyle=look.dash, marker=look.marker, markevery=0.2, label=arm,
+            )  # fmt: skip
+        axes.set_xlabel("step")
+        axes.set_title(text)
+    style.legend_below(figure, grid[0][0])
+    return figure
+
+
+def running_mean(values: np.ndarray) -> np.ndarray:
+    """The mean of a window around each value; the window is narrower at both ends.
+
+    Example:
+        >>> running_mean(np.array([1.0, 2.0, 6.0])).tolist()
+        [1.0, 2.0, 6.0]
+    """
+    half = round(SMOOTH_SHARE * len(values) / 2)
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    place = np.arange(len(values))
+    reach = np.minimum(np.minimum(place, len(values) - 1 - place), half)
+    return np.asarray((sums[place + reach + 1] - sums[place - reach]) / (2 * reach + 1))
+
+
+def distances(table: Sequence[Row], params: Params) -> Figure:
+    """How far apart pictures of one person and of two people are, at the largest share of labels.
+
+    A panel for each init (rows) and set (columns), of the first seed.
+    """
+    most = max(params.branches.percents)
+    shown = [row for row in table if row.percent in (most, None)]
+    sets = params.branches.sets
+    figure, grid = style.panels(len(shown), len(sets), 4.2, 1.7)
+    for line, row in zip(grid, shown, strict=True):
+        for axes, name in zip(line, sets, strict=True):
+            _distance_panel(axes, row.on(name)[0].curve("distances"))
+            axes.set_title(f"{row.init} on {name}")
+    for axes in grid[-1]:
+        axes.set_xlabel("distance")
+    style.legend_below(figure, grid[0][0])
+    return figure
+
+
+def _distance_panel(axes: Axes, points: dict[str, np.ndarray]) -> None:
+    kinds = (("genuine", "same person", 0), ("impostor", "different people", 1))
+    for kind, text, index in kinds:
+        of_kind = points["kind"] == kind
+        look = style.look(index)
+        x, y = points["distance"][of_kind], points["share"][of_kind]
+        axes.plot(x, y, color=look.colour, linestyle=look.dash, label=text)
+        axes.fill_between(x, y, color=look.colour, alpha=0.15)
+    axes.set_ylim(bottom=0)
+    style.percent_axis(axes.yaxis)
+    axes.set_ylabel("pairs, %")

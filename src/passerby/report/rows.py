@@ -1,0 +1,163 @@
+"""Seeds pooled into rows, and what a pretrained start gained over the start that it came from."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from passerby.report.outcomes import Outcome
+from passerby.settings import Params
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """A figure over training seeds: mean and extremes."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """The mean over the seeds."""
+        return sum(self.values) / len(self.values)
+
+    @property
+    def low(self) -> float:
+        """The least value."""
+        return min(self.values)
+
+    @property
+    def high(self) -> float:
+        """The greatest value."""
+        return max(self.values)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A figure that the tables show; `None` where an outcome does not have it."""
+
+    title: str
+    of: Callable[[Outcome], float | None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """An init at one percent with its seeds, or a baseline: what the tables show as one line."""
+
+    init: str
+    percent: int | None
+    title: str
+    outcomes: tuple[Outcome, ...]
+
+    def on(self, set_name: str) -> list[Outcome]:
+        """Its outcomes on one set, one for each seed."""
+        return [outcome for outcome in self.outcomes if outcome.set == set_name]
+
+    def pooled(self, column: Column, set_name: str) -> Pooled | None:
+        """A figure over the seeds; `None` where a seed lacks it (too few pairs for a rate, say)."""
+        values = [column.of(outcome) for outcome in self.on(set_name)]
+        known = tuple(value for value in values if value is not None)
+        return Pooled(known) if known and len(known) == len(values) else None
+
+
+MAP = Column("mAP", lambda outcome: float(outcome.metrics["map"]))
+
+
+def rows(outcomes: Sequence[Outcome], params: Params) -> list[Row]:
+    """One row for each init and percent, then one for each baseline, in the settings' order."""
+    keys = dict.fromkeys((outcome.model.init, outcome.model.percent) for outcome in outcomes)
+    several = len(params.branches.percents) > 1
+    return [
+        Row(
+            init,
+            percent,
+            f"{init}, {percent} %" if several and percent is not None else init,
+            tuple(o for o in outcomes if (o.model.init, o.model.percent) == (init, percent)),
+        )
+        for init, percent in keys
+    ]
+
+
+def columns(outcomes: Sequence[Outcome]) -> list[Column]:
+    """The columns of the tables: both mAPs, mINP, and the ranks and rates that were measured."""
+    ranks = _keys(outcomes, "cmc")
+    rates = _keys(outcomes, "tar_at_far")
+    return [
+        MAP,
+        Column("mAP (trapezoid)", lambda outcome: float(outcome.metrics["map_trapezoid"])),
+        Column("mINP", lambda outcome: float(outcome.metrics["minp"])),
+        *(Column(f"R{rank}", _entry("cmc", rank)) for rank in sorted(ranks, key=int)),
+        *(
+            Column(f"TAR@{percent_text(float(rate))}", _entry("tar_at_far", rate))
+            for rate in sorted(rates, key=float)
+        ),
+    ]
+
+
+def percent_text(share: float) -> str:
+    """A share as percent, as short as it goes.
+
+    Example:
+        >>> percent_text(1e-3), percent_text(0.01)
+        ('0.1 %', '1 %')
+    """
+    return f"{100 * share:g} %"
+
+
+def _keys(outcomes: Sequence[Outcome], name: str) -> list[str]:
+    return list(dict.fromkeys(key for outcome in outcomes for key in outcome.metrics[name]))
+
+
+def _entry(name: str, key: str) -> Callable[[Outcome], float | None]:
+    def of(outcome: Outcome) -> float | None:
+        value = outcome.metrics[name].get(key)
+        return None if value is None else float(value)
+
+    return of
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What a pretrained start gained over the start that it came from, in mAP (fractions)."""
+
+    arm: str
+    start: str
+    percent: int
+    set: str
+    values: tuple[float, ...]
+    """A value for each seed: the same seed with one start and with the other."""
+
+    @property
+    def points(self) -> float:
+        """The mean gain in percent points, as it is shown: to one decimal."""
+        return round(100 * sum(self.values) / len(self.values), 1) + 0.0
+
+
+def gains(table: Sequence[Row], params: Params) -> list[Gain]:
+    """The gain of each pretrained init on each set at each percent.
+
+    The other side is the arm's own start; where that was not finetuned, a random one. An arm with
+    neither beside it has no gain.
+    """
+    of = {(row.init, row.percent): row for row in table}
+    found = []
+    for arm in (init for init in params.branches.inits if init in params.arms):
+        start = rival(arm, params)
+        for percent in sorted(params.branches.percents, reverse=True) if start else ():
+            for name in _sets(params):
+                ours, theirs = of[arm, percent].on(name), of[str(start), percent].on(name)
+                values = tuple(
+                    a.metrics["map"] - b.metrics["map"] for a, b in zip(ours, theirs, strict=True)
+                )
+                found.append(Gain(arm, str(start), percent, name, values))
+    return found
+
+
+def rival(arm: str, params: Params) -> str | None:
+    """The start that an arm is compared with, among those that were finetuned too."""
+    own = params.arms[arm].start
+    random = [name for name, start in params.starts.items() if start.kind == "random"]
+    return next((name for name in (own, *random) if name in params.branches.inits), None)
+
+
+def _sets(params: Params) -> list[str]:
+    """All sets, the main and the unseen one first."""
+    first = (params.report.main_set, params.report.unseen_set)
+    return list(dict.fromkeys((*first, *params.branches.sets)))

@@ -1,0 +1,150 @@
+"""Tables as data, and as HTML and Markdown: what is compared is decided here, once for both."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from passerby.report.headline import never_seen, signed
+from passerby.report.outcomes import Outcome
+from passerby.report.published import REPORT_003
+from passerby.report.rows import Column, Gain, Pooled, Row, columns
+from passerby.settings import Params
+
+NOT_MEASURED = "not measured"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: a text, a second line in small (the seeds' span), and how it is marked."""
+
+    text: str
+    small: str = ""
+    mark: str = ""
+    """`best`, `up`, `down` or nothing."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with a caption; the first column is text, the others are figures unless `plain`."""
+
+    caption: str
+    head: tuple[str, ...]
+    lines: tuple[tuple[Cell, ...], ...]
+    plain: bool = False
+
+    def html(self) -> str:
+        """The table as HTML."""
+        head = "".join(f'<th scope="col">{escape(name)}</th>' for name in self.head)
+        body = "\n".join(f"<tr>{_html_line(line)}</tr>" for line in self.lines)
+        kind = "plain" if self.plain else "figures"
+        return (
+            f'<div class="scroll"><table class="{kind}"><caption>{escape(self.caption)}</caption>\n'
+            f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
+        )
+
+    def markdown(self) -> str:
+        """The table as Markdown."""
+        align = "---" if self.plain else "---:"
+        lines = [
+            f"| {' | '.join(self.head)} |",
+            f"|---|{'|'.join([align] * (len(self.head) - 1))}|",
+            *(f"| {' | '.join(_markdown_cell(cell) for cell in line)} |" for line in self.lines),
+        ]
+        return f"**{self.caption}**\n\n" + "\n".join(lines)
+
+
+def plain(caption: str, head: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
+    """A table of texts."""
+    cells = tuple(tuple(Cell(text) for text in line) for line in lines)
+    return Table(caption, tuple(head), cells, plain=True)
+
+
+def results(table: Sequence[Row], found: Sequence[Gain], params: Params, set_name: str) -> Table:
+    """All rows on one set, in percent, with the gain over the start that each came from."""
+    shown = columns([outcome for row in table for outcome in row.on(set_name)])
+    several = len(params.branches.seeds) > 1
+    best = {column.title: _best(table, column, set_name) for column in shown}
+    gains = {(gain.arm, gain.percent): gain for gain in found if gain.set == set_name}
+    head = ("start or model", *(["seeds"] if several else []), "mAP", "gain")
+    lines = []
+    for row in table:
+        cells = [_figure(row.pooled(column, set_name), best[column.title]) for column in shown]
+        gain = gains.get((row.init, row.percent or 0))
+        seeds = [Cell(str(len(row.on(set_name))))] if several else []
+        lines.append((_name(row, params), *seeds, cells[0], _gain(gain), *cells[1:]))
+    titles = (*head, *(column.title for column in shown[1:]))
+    return Table(_caption(table, params, set_name), titles, tuple(lines))
+
+
+def published() -> Table:
+    """What report 003 published, in percent."""
+    lines = tuple(
+        (
+            Cell(figures.set),
+            Cell(f"{figures.map:.2f}"),
+            *(Cell(f"{figures.ranks[rank]:.2f}") for rank in (1, 5, 10)),
+        )
+        for figures in REPORT_003
+    )
+    return Table("Published by report 003, in %", ("set", "mAP", "R1", "R5", "R10"), lines)
+
+
+def _caption(table: Sequence[Row], params: Params, set_name: str) -> str:
+    seen = ", never seen in training" if never_seen(set_name, params) else ""
+    outcome: Outcome = table[0].on(set_name)[0]
+    pooled = "; mean, least and greatest over the seeds" if len(params.branches.seeds) > 1 else ""
+    return f"{set_name}{seen}, in % ({outcome.metrics['protocol']}{pooled})"
+
+
+def _name(row: Row, params: Params) -> Cell:
+    kind = "supervised baseline" if row.percent is None else ""
+    if row.init in params.arms:
+        kind = f"pretrained from {params.arms[row.init].start}"
+    return Cell(row.title, kind or params.starts[row.init].title)
+
+
+def _best(table: Sequence[Row], column: Column, set_name: str) -> str:
+    """The best figure of a column, as it is shown."""
+    known = [pooled.mean for row in table if (pooled := row.pooled(column, set_name))]
+    return _percent(max(known)) if known else ""
+
+
+def _figure(pooled: Pooled | None, best: str) -> Cell:
+    if pooled is None:
+        return Cell(NOT_MEASURED)
+    span = f"{_percent(pooled.low)} to {_percent(pooled.high)}" if len(pooled.values) > 1 else ""
+    text = _percent(pooled.mean)
+    return Cell(text, span, "best" if text == best else "")
+
+
+def _gain(gain: Gain | None) -> Cell:
+    if gain is None:
+        return Cell("")
+    mark = "up" if gain.points > 0 else "down" if gain.points < 0 else ""
+    several = len(gain.values) > 1
+    least, most = (signed(100 * value) for value in (min(gain.values), max(gain.values)))
+    return Cell(signed(gain.points), f"{least} to {most}" if several else "", mark)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _html_line(line: Sequence[Cell]) -> str:
+    first, *others = line
+    return f'<th scope="row">{_html_cell(first)}</th>' + "".join(
+        f"<td{f' class={cell.mark!r}' if cell.mark else ''}>{_html_cell(cell)}</td>"
+        for cell in others
+    )
+
+
+def _html_cell(cell: Cell) -> str:
+    small = f"<small>{escape(cell.small)}</small>" if cell.small else ""
+    return escape(cell.text) + small
+
+
+def _markdown_cell(cell: Cell) -> str:
+    text = cell.text.replace("|", "\\|")
+    if cell.mark == "best":
+        text = f"**{text}**"
+    return f"{text} ({cell.small})" if cell.small else text

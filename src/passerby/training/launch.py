@@ -1,0 +1,126 @@
+"""Running a module under torchrun, and ending as it did.
+
+torchrun ends with 1 whatever its workers ended with. So a worker that ends with a refusal, or was
+stopped, says so in a file (`OUTCOME`) and ends with 0, and the launcher raises it again. To stop,
+the launcher lays down a file (`STOP`) for which the workers look at each step: they then save and
+end together, which a signal passed on by torchrun does not give them time for.
+
+Nothing outlives the launcher: torchrun dies with it, and the workers with torchrun.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+from passerby import files
+from passerby.errors import STOPPED, BadInput, PasserbyError, Stopped
+
+OUTCOME = "outcome.json"
+STOP = "stop"
+_PR_SET_PDEATHSIG = 1
+
+
+class WorkersFailed(RuntimeError):
+    """A worker ended with an error of ours or was killed; what it said stands above."""
+
+
+def processes(accelerators: int) -> int:
+    """How many processes train together: `PASSERBY_PROCESSES`, else one a GPU, else one.
+
+    Args:
+        accelerators: GPUs that this machine has.
+
+    Raises:
+        BadInput: the variable is not a number above 0.
+    """
+    text = os.environ.get("PASSERBY_PROCESSES", "")
+    if not text:
+        return max(accelerators, 1)
+    if not text.isdecimal() or int(text) < 1:
+        raise BadInput(f"PASSERBY_PROCESSES={text}: a number of processes from 1 on was wanted")
+    return int(text)
+
+
+def torchrun(module: str, folder: Path, count: int, threads: int) -> None:
+    """Run `python -m module folder` in `count` processes, and end as they did.
+
+    Args:
+        module: Its `main` goes through `worker`.
+        folder: Scratch of the run: its argument, and where outcome and stop request lie.
+        count: Processes.
+        threads: Of each process.
+
+    Raises:
+        Stopped: SIGTERM or SIGINT came, and the workers saved what they had.
+        BadInput: the workers refused something.
+        WorkersFailed: one of them failed or was killed.
+    """
+    for name in (OUTCOME, STOP):
+        (folder / name).unlink(missing_ok=True)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    command += ["--nproc-per-node", str(count), "--module", module, str(folder)]
+    # A session of its own: a terminal's Ctrl-C reaches the launcher alone, which then asks nicely.
+    with _stop_requests(folder / STOP) as running:
+        child = subprocess.Popen(
+            command, env=_environment(threads), preexec_fn=die_with_parent, start_new_session=True
+        )
+        running.append(child)
+        code = child.wait()
+    _raise_outcome(folder / OUTCOME, module, code)
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """The workers' environment: threads fixed, gloo on loopback: all are on this machine."""
+    own = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    return {"GLOO_SOCKET_IFNAME": "lo", **os.environ, **own}
+
+
+@contextlib.contextmanager
+def _stop_requests(request: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Turn SIGTERM and SIGINT into the file `request`; a second one kills what runs."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if request.exists():
+            for child in running:
+                child.kill()
+        request.touch()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield running
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _raise_outcome(path: Path, module: str, code: int) -> None:
+    """Raise what the workers left, if they left anything or failed."""
+    if path.exists():
+        outcome = files.read_json(path)
+        raise (Stopped if outcome["exit"] == STOPPED else BadInput)(outcome["message"])
+    if code:
+        raise WorkersFailed(f"{module}: torchrun ended with {code}; the cause stands above")
+
+
+def worker(main: Callable[[Path], None]) -> None:
+    """A worker's program: run `main(folder)`, and leave refusals for the launcher to raise."""
+    die_with_parent()
+    folder = Path(sys.argv[1])
+    try:
+        main(folder)
+    except PasserbyError as error:
+        if not (folder / OUTCOME).exists():
+            files.write_json(folder / OUTCOME, {"exit": error.exit_code, "message": str(error)})
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when its parent ends (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,0 +1,82 @@
+"""The group of processes that train together: one code path for 1..n of them.
+
+A group of one is a group: the same collectives run in it and cost next to nothing.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Group:
+    """This process among those that train together.
+
+    Attributes:
+        rank: Which one it is, from 0.
+        world: How many there are.
+        device: What it computes on, e.g. `cpu` or `cuda:1`.
+    """
+
+    rank: int
+    world: int
+    device: torch.device
+
+    def share(self, total: int) -> slice:
+        """This process's part of `total` items; all parts have one length.
+
+        Example:
+            >>> Group(1, 2, torch.device("cpu")).share(8)
+            slice(4, 8, None)
+        """
+        each = total // self.world
+        return slice(self.rank * each, (self.rank + 1) * each)
+
+    def gathered(self, mine: Tensor) -> Tensor:
+        """Everybody's `(n, ...)` one behind the other, `(R n, ...)`; no gradient flows."""
+        parts = [torch.empty_like(mine) for _ in range(self.world)]
+        dist.all_gather(parts, mine.contiguous())
+        return torch.cat(parts)
+
+    def mean(self, mine: Tensor) -> Tensor:
+        """The mean of everybody's tensor, the same bits everywhere; no gradient flows."""
+        total = mine.detach().clone()
+        dist.all_reduce(total)
+        return total / self.world
+
+    def wait(self) -> None:
+        """Go on when all have come here."""
+        dist.barrier()
+
+
+def device_kind() -> str:
+    """`cuda` where there is an accelerator, else `cpu`."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextlib.contextmanager
+def joined(threads: int) -> Iterator[Group]:
+    """Join the group that torchrun's environment names; NCCL on GPUs, gloo on CPUs.
+
+    Args:
+        threads: Of each process; sums depend on it, so it is not taken from the machine.
+    """
+    torch.set_num_threads(threads)
+    kind = device_kind()
+    device = (
+        torch.device(kind, int(os.environ["LOCAL_RANK"])) if kind == "cuda" else torch.device("cpu")
+    )
+    if kind == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group(
+        "nccl" if kind == "cuda" else "gloo", device_id=device if kind == "cuda" else None
+    )
+    try:
+        yield Group(dist.get_rank(), dist.get_world_size(), device)
+    finally:
+        dist.destroy_process_group()

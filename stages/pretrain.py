@@ -1,0 +1,28 @@
+"""Stage `pretrain`: MoCo on the crops, one arm of it, under torchrun.
+
+python stages/pretrain.py ARM
+"""
+
+import sys
+
+from passerby import errors, settings
+from passerby.pretrain.run import pretrain
+
+
+def main(name: str) -> None:
+    params = settings.read("params.yaml")
+    if name not in params.arms:
+        raise errors.BadInput(f"arms: no '{name}'; known: {', '.join(params.arms)}")
+    pretrain(
+        name,
+        params.arm(name),
+        params.encoder,
+        params.compute.threads,
+        crops="data/crops.lmdb",
+        init=f"data/init/{params.arms[name].start}.safetensors",
+        out=f"data/pretrain/{name}",
+    )
+
+
+if __name__ == "__main__":
+    errors.run(main, *sys.argv[1:])

@@ -1,0 +1,16 @@
+"""Stage `report`: tables, curves and one page that set the branches side by side.
+
+python stages/report.py
+"""
+
+from passerby import errors, settings
+from passerby.report.write import report
+
+
+def main() -> None:
+    content = report(settings.read("params.yaml"))
+    print("\n".join([*content.sentences, content.last_line, "data/report/index.html"]))
+
+
+if __name__ == "__main__":
+    errors.run(main)

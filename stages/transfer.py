@@ -1,0 +1,19 @@
+"""Stage `transfer`: make a pretrained encoder a start, every tensor accounted for.
+
+python stages/transfer.py ARM
+"""
+
+import sys
+
+from passerby import errors, settings
+from passerby.models import starts
+
+
+def main(arm: str) -> None:
+    params = settings.read("params.yaml")
+    source, out = f"data/pretrain/{arm}/weights.safetensors", f"data/init/{arm}.safetensors"
+    print(f"{arm}: {starts.transfer_arm(params.encoder, source, out)}")
+
+
+if __name__ == "__main__":
+    errors.run(main, *sys.argv[1:])

@@ -1,0 +1,86 @@
+"""The real sets: published counts, LUPerson's share, official attributes."""
+
+from pathlib import Path
+
+import pytest
+
+from passerby.datasets import attributes, fractions, index
+from passerby.datasets.index import Benchmark
+from passerby.errors import BadInput
+from passerby.settings import BenchmarkSource
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def market1501(realdata: Path) -> Benchmark:
+    root = str(realdata / "Market-1501-v15.09.15")
+    return index.build(
+        "market1501", BenchmarkSource(kind="market1501", root=root, counts="market1501")
+    )
+
+
+def test_market_has_its_published_counts(market1501: Benchmark) -> None:
+    sizes = [len(market1501.split(name)) for name in ("train", "query", "gallery")]
+    assert sizes == [12_936, 3_368, 15_913]
+    assert len(market1501.rows) == 12_936 + 3_368 + 19_732
+    assert len(market1501.people("train")) == 751
+    assert market1501.people("query") == market1501.people("gallery")
+    assert set(market1501.split("train").camera.tolist()) == set(range(1, 7))
+    assert sum(row.path.endswith(".jpg.jpg") for row in market1501.rows) == 24
+
+
+def test_luperson_tenth_is_75_people_and_1170_images(market1501: Benchmark, realdata: Path) -> None:
+    lists = str(realdata / "luperson" / "splits" / "market1501" / "few_ids")
+    people = {
+        percent: fractions.labelled_people(market1501, percent, 0, lists)
+        for percent in (10, 30, 100)
+    }
+    assert [len(chosen) for chosen in people.values()] == [75, 225, 751]
+    assert len(market1501.split("train").of_people(people[10])) == 1_170
+
+
+def test_luperson_lists_of_images_are_refused(market1501: Benchmark, realdata: Path) -> None:
+    lists = str(realdata / "luperson" / "splits" / "market1501" / "few_ims")
+    with pytest.raises(BadInput, match="line 1: a person's number wanted, '0002_c1s2_000841_01"):
+        fractions.labelled_people(market1501, 10, 0, lists)
+
+
+def test_official_attributes_describe_every_person(market1501: Benchmark, realdata: Path) -> None:
+    found = attributes.read(realdata / "market1501-attributes" / "market_attribute.mat")
+    people = market1501.people("train") + market1501.people("query")
+    assert found.of(people).shape == (751 + 750, 12)
+    females = found.of(market1501.people("train"))[:, 0].sum()
+    assert females == 320
+
+
+def test_course_attributes_have_751_people(realdata: Path) -> None:
+    found = attributes.read(realdata / "market1501-attributes" / "unitn_annotations_train.csv")
+    assert found.values.shape == (751, 12)
+    assert (found.values[:, 10] == 8).sum() == 72  # of no colour
+
+
+def test_cuhk01_splits_into_485_and_486(realdata: Path) -> None:
+    source = BenchmarkSource(kind="cuhk01", root=str(realdata / "CUHK01/campus"), counts="cuhk01")
+    built = index.build("cuhk01", source)
+    assert [len(built.people(name)) for name in ("train", "query", "gallery")] == [485, 486, 486]
+    assert [len(built.split(name)) for name in ("train", "query", "gallery")] == [1_940, 972, 972]
+
+
+@pytest.mark.parametrize(
+    ("folder", "counts"),
+    [
+        ("cuhk03-np-pair1-60x160", "cuhk03-np-detected-pair1"),
+        ("cuhk03-np-pair1-50ids", "cuhk03-np-detected-pair1-50ids"),
+    ],
+)
+def test_cuhk03_part_has_its_own_counts_and_not_the_whole_sets(
+    realdata: Path, folder: str, counts: str
+) -> None:
+    root = str(realdata / folder / "detected")
+    built = index.build("part", BenchmarkSource(kind="cuhk03-np", root=root, counts=counts))
+    assert built.header["published"] == counts
+    assert set(built.split("gallery").camera.tolist()) == {1, 2}
+    whole = BenchmarkSource(kind="cuhk03-np", root=root, counts="cuhk03-np-detected")
+    with pytest.raises(BadInput, match="train_images: 7,365 wanted"):
+        index.build("part", whole)

@@ -1,0 +1,136 @@
+"""Verification against scikit-learn, a brute-force twin, and hand-made cases."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score, roc_curve
+
+from passerby.evaluation.verification import NOTHING_ACCEPTED, Verification, verify
+
+
+def drawn(seed: int, ties: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    genuine, impostor = rng.normal(1.0, 0.4, 300), rng.normal(2.0, 0.4, 5_000)
+    if ties:
+        genuine, impostor = genuine.round(1), impostor.round(1)
+    return genuine.astype(np.float32), impostor.astype(np.float32)
+
+
+def verified(genuine: np.ndarray, impostor: np.ndarray, blocks: int = 3) -> Verification:
+    both = np.concatenate([genuine, impostor])
+    return verify(genuine, np.array_split(impostor, blocks), float(both.min()), float(both.max()))
+
+
+def best_rate(genuine: np.ndarray, impostor: np.ndarray, far: float) -> float:
+    """The greatest TAR of all thresholds whose FAR is at most `far`, by trying them all."""
+    thresholds = [-np.inf, *genuine, *impostor]
+    rates = [(genuine <= t).mean() for t in thresholds if (impostor <= t).mean() <= far]
+    return float(max(rates))
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_area_equals_scikit_learns(ties: bool) -> None:
+    genuine, impostor = drawn(0, ties)
+    labels = np.r_[np.ones(len(genuine)), np.zeros(len(impostor))]
+    wanted = roc_auc_score(labels, -np.r_[genuine, impostor])
+    assert verified(genuine, impostor).area_under_curve() == pytest.approx(wanted, abs=1e-12)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_corners_lie_on_scikit_learns_curve(ties: bool) -> None:
+    genuine, impostor = drawn(1, ties)
+    labels = np.r_[np.ones(len(genuine)), np.zeros(len(impostor))]
+    far, tar, _ = roc_curve(labels, -np.r_[genuine, impostor], drop_intermediate=False)
+    ours_far, ours_tar = verified(genuine, impostor).vertices()
+    theirs = set(zip(far.round(9).tolist(), tar.round(9).tolist(), strict=True))
+    ours = set(zip(ours_far.round(9).tolist(), ours_tar.round(9).tolist(), strict=True))
+    assert ours <= theirs
+    assert np.trapezoid(ours_tar, ours_far) == pytest.approx(np.trapezoid(tar, far), abs=1e-12)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("far", [0.001, 0.01, 0.1])
+def test_true_accept_rate_is_the_best_of_all_thresholds(ties: bool, far: float) -> None:
+    genuine, impostor = drawn(2, ties)
+    point = verified(genuine, impostor).true_accept_rate(far)
+    assert point is not None
+    rate, threshold = point
+    assert rate == best_rate(genuine, impostor, far)
+    assert (genuine <= threshold).mean() == rate
+    assert (impostor <= threshold).mean() <= far
+
+
+def test_the_right_way_round_on_the_sample_of_the_style_guide() -> None:
+    genuine = 1 - np.array([0.9, 0.8, 0.6, 0.2], np.float32)
+    impostor = 1 - np.array([0.1, 0.2, 0.5, 0.3], np.float32)
+    point = verified(genuine, impostor).true_accept_rate(0.25)
+    assert point is not None
+    assert point[0] == 0.75
+    assert point[1] == pytest.approx(0.4)
+
+
+def test_a_rate_below_one_impostor_pair_cannot_be_measured() -> None:
+    found = verified(*drawn(3))
+    assert found.true_accept_rate(1 / 5_001) is None
+    assert found.true_accept_rate(1 / 5_000) is not None
+
+
+def test_nothing_is_accepted_where_impostors_are_nearest() -> None:
+    impostor = np.array([0.1, 0.1, 0.1, 0.9], np.float32)
+    found = verified(np.array([0.5], np.float32), impostor)
+    assert found.true_accept_rate(0.25) == (0.0, NOTHING_ACCEPTED)
+    assert found.true_accept_rate(0.75) == (1.0, 0.5)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_equal_error_rate_lies_where_the_curve_meets_the_diagonal(ties: bool) -> None:
+    genuine, impostor = drawn(4, ties)
+    found = verified(genuine, impostor)
+    rate = found.equal_error_rate()
+    far, tar = found.vertices()
+    assert np.interp(rate, far, tar) == pytest.approx(1 - rate, abs=1e-9)
+
+
+def test_equal_error_rate_of_separate_and_of_equal_distributions() -> None:
+    near, far = np.linspace(0, 1, 10, dtype=np.float32), np.linspace(2, 3, 20, dtype=np.float32)
+    assert verified(near, far).equal_error_rate() == 0.0
+    assert verified(far, near).equal_error_rate() == 1.0
+    assert verified(near, near).equal_error_rate() == pytest.approx(0.5)
+    assert verified(near, far).area_under_curve() == 1.0
+    assert verified(far, near).area_under_curve() == 0.0
+    assert verified(near[:1], near[:1]).area_under_curve() == 0.5
+
+
+def test_curve_never_passes_the_exact_one_and_ends_at_one() -> None:
+    genuine, impostor = drawn(6)
+    curve = verified(genuine, impostor).curve()
+    assert curve.fpr[-1] == curve.tpr[-1] == 1.0
+    assert curve.fpr[0] == pytest.approx(1 / 5_000, rel=0.05)
+    assert np.all(np.diff(curve.fpr) > 0)
+    assert np.all(np.diff(curve.tpr) >= 0)
+    for far, tar, threshold in zip(curve.fpr, curve.tpr, curve.threshold, strict=True):
+        assert (impostor <= threshold).mean() <= far
+        assert (genuine <= threshold).mean() == tar
+
+
+def test_blocks_do_not_matter() -> None:
+    genuine, impostor = drawn(7)
+    one, many = verified(genuine, impostor, 1), verified(genuine, impostor, 50)
+    assert one.not_farther.tolist() == many.not_farther.tolist()
+    assert one.histogram.impostor.tolist() == many.histogram.impostor.tolist()
+
+
+def test_histogram_counts_every_pair_once() -> None:
+    genuine, impostor = drawn(8)
+    spread = verified(genuine, impostor).histogram
+    assert len(spread.distance) == len(spread.genuine) == len(spread.impostor) == 100
+    assert spread.genuine.sum() == pytest.approx(1.0)
+    assert spread.impostor.sum() == pytest.approx(1.0)
+    both = np.r_[genuine, impostor]
+    wanted, _ = np.histogram(impostor, 100, (both.min(), both.max()))
+    assert np.abs(spread.impostor * len(impostor) - wanted).max() <= 1  # rounding at an edge
+
+
+def test_distances_that_are_all_equal_have_a_histogram() -> None:
+    same = np.full(4, 0.5, np.float32)
+    spread = verified(same, same).histogram
+    assert spread.genuine.sum() == 1.0

@@ -1,0 +1,78 @@
+"""The bridge: our labelled images as fast-reid's items, and the batches drawn from them."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from passerby.datasets.index import Benchmark
+from passerby.errors import BadInput
+from passerby.finetune import bridge, recipes
+from passerby.settings import Encoder, Finetune
+
+
+def test_d7_d8_items_are_sorted_and_labelled_by_the_index_alone(benchmark_set: Benchmark) -> None:
+    found = bridge.items(benchmark_set, (2, 7))
+    train = benchmark_set.root / "train"
+    assert found == [
+        (str(train / f"{person:04d}_c{camera}.jpg"), f"noise_{person}", f"noise_c{camera}")
+        for person in (2, 7)
+        for camera in (1, 2, 3)
+    ]
+    assert bridge.items(benchmark_set, (99,)) == []  # of the test part
+
+
+def test_d4_fewer_people_than_a_batch_holds_are_refused() -> None:
+    bridge.check_people(4, 4)
+    with pytest.raises(BadInput) as error:
+        bridge.check_people(3, 4)
+    assert str(error.value) == (
+        "3 labelled people, but a batch holds 4 (finetune.people_per_batch): "
+        "label a larger share, or make batches smaller"
+    )
+
+
+def sampler(
+    images: list[bridge.Item], seed: int = 0, images_per_person: int = 2
+) -> list[list[int]]:
+    """The batches of epochs 0, 1 and again 0."""
+    drawn = bridge.EpochSampler(images, 4, images_per_person, iterations=3, seed=seed)
+    epochs = []
+    for drawn.epoch in (0, 1, 0):
+        epochs.append(list(drawn))
+        assert len(epochs[-1]) == len(drawn) == 3 * 4 * images_per_person
+    return epochs
+
+
+def test_d10_an_epoch_is_drawn_again_without_those_before_it(benchmark_set: Benchmark) -> None:
+    images = bridge.items(benchmark_set, range(1, 9))
+    first, second, again = sampler(images)
+    assert first == again
+    assert first != second
+    assert sampler(images) == [first, second, first]
+    assert sampler(images, seed=1)[0] != first
+
+
+@pytest.mark.parametrize("images_per_person", [2, 3, 5])
+def test_every_batch_holds_so_many_images_of_so_many_people(
+    benchmark_set: Benchmark, images_per_person: int
+) -> None:
+    images = bridge.items(benchmark_set, range(1, 9))  # three images of each: fewer than five
+    first, second, _ = sampler(images, images_per_person=images_per_person)
+    size = 4 * images_per_person
+    for batch in zip(*[iter(first + second)] * size, strict=True):
+        people = Counter(images[index][1] for index in batch)
+        assert list(people.values()) == [images_per_person] * 4
+
+
+def test_batches_are_whole_pictures_in_0_to_255_with_labels_from_0(
+    benchmark_set: Benchmark, plan: Finetune, encoder: Encoder
+) -> None:
+    images = bridge.items(benchmark_set, (2, 4, 6, 8))
+    cfg = recipes.config(plan, encoder, 4)
+    batch = next(iter(bridge.loader(cfg, images, bridge.EpochSampler(images, 4, 2, 2, seed=0))))
+    assert batch["images"].shape == (8, 3, 32, 16)
+    assert batch["images"].max() > 200
+    people = [Path(path).name[:4] for path in batch["img_paths"]]
+    labels = dict(zip(people, batch["targets"].tolist(), strict=True))
+    assert labels == {"0002": 0, "0004": 1, "0006": 2, "0008": 3}
