@@ -10,10 +10,8 @@ from passerby.datasets import index
 
 
 def main(name: str) -> None:
-    known = settings.read("params.yaml").benchmarks
-    if name not in known:
-        raise errors.BadInput(f"benchmarks: no '{name}'; known: {', '.join(known)}")
-    index.build(name, known[name]).write(f"data/benchmarks/{name}.tsv")
+    source = settings.read("params.yaml").benchmark(name)
+    index.build(name, source).write(f"data/benchmarks/{name}.tsv")
 
 
 if __name__ == "__main__":

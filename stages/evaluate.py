@@ -14,7 +14,7 @@ from passerby.models.embedder import Embedder
 def main(model: str, name: str) -> None:
     params = settings.read("params.yaml")
     listed, folder = f"data/benchmarks/{name}.tsv", f"data/models/{model}"
-    benchmark = index.read(listed, params.benchmarks[name].root)
+    benchmark = index.read(listed, params.benchmark(name).root)
     embedder = Embedder.load(folder)
     found, arrays = judging.judge(embedder, benchmark, params.evaluate, params.compute.threads)
     print(found.table())

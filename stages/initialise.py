@@ -11,11 +11,8 @@ from passerby.models import starts
 
 def main(name: str) -> None:
     params = settings.read("params.yaml")
-    if name not in params.starts:
-        known = ", ".join(params.starts)
-        raise errors.BadInput(f"no start '{name}' in params.yaml; there are: {known}")
     out = f"data/init/{name}.safetensors"
-    print(f"{name}: {starts.initialise(name, params.starts[name], params.encoder, out)}")
+    print(f"{name}: {starts.initialise(name, params.start(name), params.encoder, out)}")
 
 
 if __name__ == "__main__":

@@ -35,3 +35,14 @@ def test_success_ends_with_zero() -> None:
     with pytest.raises(SystemExit) as ended:
         errors.run(lambda: None)
     assert ended.value.code == 0
+
+
+def test_wrong_arguments_are_answered_with_how_the_program_is_called(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        errors.run(refuse)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == (
+        f"passerby: found 0 arguments, wanted: {__doc__.splitlines()[-1]}\n"
+    )

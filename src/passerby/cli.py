@@ -139,6 +139,12 @@ def _add_adopt(verbs: Any) -> None:
     made.add_argument("--mean", default=imagenet[0], help="RGB, 0..1; default: ImageNet's")
     made.add_argument("--deviation", default=imagenet[1], help="RGB, 0..1; default: ImageNet's")
     made.add_argument("--distance", choices=("cosine", "euclidean"), default="cosine")
+    made.add_argument(
+        "--interpolation",
+        choices=("bicubic", "bilinear", "opencv-bilinear"),
+        default="bilinear",
+        help="how its pictures are resized; default: %(default)s, torchvision's",
+    )
     made.add_argument("--title", default="", help="what tables call it; default: the file's name")
     made.add_argument("--trained-on", default="not known")
 
@@ -150,6 +156,7 @@ def adopt(
     mean: str,
     deviation: str,
     distance: Any,
+    interpolation: Any,
     title: str,
     trained_on: str,
 ) -> None:
@@ -165,6 +172,7 @@ def adopt(
         mean=_channels(mean, "--mean"),
         deviation=_channels(deviation, "--deviation"),
         distance=distance,
+        interpolation=interpolation,
         title=title or onnx_path.stem,
         trained_on=trained_on,
     )
@@ -243,11 +251,10 @@ def _judged(model: Path, name: str | None, params: Path, flip: bool) -> tuple[An
     from passerby.models.embedder import Embedder
 
     read = settings.read(params)
-    if name not in read.benchmarks:
-        known = ", ".join(read.benchmarks)
-        raise BadInput(f"--set: a model is evaluated on one of {known} (entries of {params})")
+    if name is None:
+        raise BadInput(f"--set: a model is evaluated on one of {', '.join(read.benchmarks)}")
     asked = read.evaluate.model_copy(update={"flip": flip})
-    benchmark = index.build(name, read.benchmarks[name])
+    benchmark = index.build(name, read.benchmark(name))
     return judging.judge(Embedder.load(model), benchmark, asked, read.compute.threads)
 
 

@@ -5,6 +5,7 @@ A refusal is something that a user or a file caused. Its message has three parts
 raised is our own bug and keeps its traceback.
 """
 
+import inspect
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
@@ -61,9 +62,18 @@ def listing(items: Sequence[object], most: int = 5) -> str:
 def run(main: Callable[..., Any], *args: Any) -> NoReturn:
     """Run a program's `main(*args)` and leave with its exit code.
 
+    Arguments that `main` does not take are answered with the last line of the program's docstring,
+    which is how it is called.
+
     0: done; 2: a refusal, its message on stderr; 75: stopped, run again; 130: interrupted by the
     keyboard. Any other exception is a bug of ours: it keeps its traceback and ends with 1.
     """
+    try:
+        inspect.signature(main).bind(*args)
+    except TypeError:
+        usage = main.__globals__["__doc__"].strip().splitlines()[-1]
+        print(f"passerby: found {len(args)} arguments, wanted: {usage}", file=sys.stderr)
+        sys.exit(USER_ERROR)
     try:
         main(*args)
     except PasserbyError as error:

@@ -14,15 +14,17 @@ from passerby import files, settings
 from passerby.report import outcomes
 from passerby.settings import Params
 
-MAP = {"random": 0.20, "moco": 0.25, "attributes": 0.10}
+MAP = {"random": 0.20, "moco": 0.25, "attributes": 0.10, "part": 0.30, "part-moco": 0.28}
 UNSEEN_LESS = 0.08
 GAIN_BY_SEED = 0.01
 
 
-def asked(**changes: Any) -> Params:
-    """The city's settings with changed branches."""
+def asked(sections: dict[str, Any] | None = None, **branches: Any) -> Params:
+    """The city's settings with changed branches, and with keys added to other sections."""
     values = yaml.safe_load(Path("profiles/city.yaml").read_text())
-    values["branches"].update(changes)
+    for name, keys in (sections or {}).items():
+        values[name] |= keys
+    values["branches"].update(branches)
     return settings.validate(yaml.safe_dump(values), "changed")
 
 
@@ -71,22 +73,59 @@ def write_start(path: Path, source: str, fresh: list[str]) -> None:
     save_file({"conv1.weight": np.zeros(1)}, path, metadata={"passerby": json.dumps(header)})
 
 
+def write_history(path: Path) -> None:
+    """200 steps, the loss falling from 7 to 3.02 and the accuracy rising to 0.4975."""
+    rows = [
+        f"{n}\t{n // 10}\t{7 - n / 50:.4f}\t{n / 400:.4f}\t{0.05 + n / 9999:.4f}\t0.1"
+        for n in range(200)
+    ]
+    head = "step\tepoch\tloss\taccuracy\tspread\tlr"
+    files.write_text(path, "\n".join([head, *rows]) + "\n")
+
+
+def write_counts(path: Path) -> None:
+    """What `crop` counted: 12,345 crops of two videos and 100 of a labelled set."""
+    videos = {"sources": 2, "boxes": 20000, "crops": 12345, "left_out": {"small": 7000, "cut": 655}}
+    images = {"sources": 1, "boxes": 101, "crops": 100, "left_out": {"small": 1}}
+    total = {"sources": 3, "boxes": 20101, "crops": 12445, "left_out": {"small": 7001, "cut": 655}}
+    found = {"total": {**total, "tracks": 321}, "videos": videos, "images": {"city-x": images}}
+    files.write_json(path, found)
+
+
 @pytest.fixture
 def make(tmp_path: Path) -> Callable[..., tuple[Params, Path]]:
     """Write the data of a graph whose branches are given; returns settings and folder."""
 
-    def of(maps: Callable[..., float] = known_map, **branches: Any) -> tuple[Params, Path]:
-        params, data = asked(**branches), tmp_path / "data"
+    def of(
+        maps: Callable[..., float] = known_map,
+        sections: dict[str, Any] | None = None,
+        **branches: Any,
+    ) -> tuple[Params, Path]:
+        params, data = asked(sections, **branches), tmp_path / "data"
         for model in outcomes.models(params.branches):
             for name in params.branches.sets:
                 value = maps(model.init, model.percent, model.seed, name)
                 write_result(data / "results" / f"{model.name}-{name}", value, model.name, name)
-        write_start(data / "init" / "random.safetensors", "random, seed 0", [])
-        write_start(data / "init" / "moco.safetensors", "pretrain moco", ["layer4.0.conv2.weight"])
-        lines = [f"{n}\t{n // 10}\t{7 - n / 50:.4f}\t{n / 400:.4f}\t0.1" for n in range(200)]
-        head = "step\tepoch\tloss\taccuracy\tlr"
-        files.write_text(data / "pretrain/moco/history.tsv", "\n".join([head, *lines]) + "\n")
-        files.write_json(data / "crops_counts.json", {"kept": 12345, "left_out": {"small": 6}})
+        for start in params.starts:
+            fresh = ["layer4.0.conv2.weight"] if start == "part" else []
+            write_start(data / "init" / f"{start}.safetensors", f"{start}, seed 0", fresh)
+        for arm in params.arms:
+            write_start(data / "init" / f"{arm}.safetensors", f"pretrain {arm}", [])
+            write_history(data / "pretrain" / arm / "history.tsv")
+        write_counts(data / "crops_counts.json")
         return params, data
 
     return of
+
+
+@pytest.fixture
+def several(make: Callable[..., tuple[Params, Path]]) -> tuple[Params, Path]:
+    """Two arms from two starts, three seeds, two percents, three sets of which two are unseen."""
+    part = {"kind": "file", "file": "x.safetensors", "sha256": "0" * 64, "title": "a part"}
+    return make(
+        sections={"starts": {"part": part}, "arms": {"part-moco": {"start": "part"}}},
+        inits=["random", "part", "moco", "part-moco"],
+        percents=[10, 100],
+        seeds=[0, 1, 2],
+        sets=["city-cuhk01", "city-market1501", "city-cuhk03"],
+    )

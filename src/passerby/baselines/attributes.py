@@ -171,6 +171,9 @@ class Task:
         values = self._training.values[rows].to(self._device)
         return mean_loss(logits, values), hits(logits, values).float().mean()
 
+    def _normalised(self, images: Tensor) -> Tensor:
+        return pictures.normalised(images.to(self._device), self._job.encoder)
+
     def _logits(self, images: Tensor) -> list[Tensor]:
         with precision.autocast(self._device.type, self._lowered):
             logits = self.network(images.contiguous(memory_format=torch.channels_last))
@@ -184,7 +187,7 @@ class Task:
     def validation_logits(self) -> list[Tensor]:
         """Logits of each head for all validation pictures, on the CPU."""
         parts = [
-            self._logits(pictures.normalised(images.to(self._device), self._job.encoder))
+            self._logits(self._normalised(images))
             for images in self._validation.images.split(self._job.plan.batch)
         ]
         return [torch.cat(each).cpu() for each in zip(*parts, strict=True)]
@@ -224,7 +227,7 @@ def train(job: Job, out: str | Path, quiet: bool = False) -> ModelCard:
     contract = job.contract(device, lowered)
     with loop.repeatable(job.threads), files.scratch(f"baseline@{NAME}", contract) as scratch:
         training, validation = labelled(job)
-        network = built(job, start).to(device, memory_format=torch.channels_last)
+        network = built(job, start).to(device)
         task = Task(job, network, training, validation, lowered)
         best = loop.train(task, job.course, scratch, contract, quiet)
         network.load_state_dict(best.weights)

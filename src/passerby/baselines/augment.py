@@ -48,7 +48,7 @@ def draw(
     flipped = rng.random(count) < 0.5
     angle_deg = rng.uniform(-max_rotation_deg, max_rotation_deg, count)
     area = rng.uniform(*ERASED_AREA, count) * size[0] * size[1]
-    aspect = np.exp(rng.uniform(*np.log(ERASED_ASPECT), count))
+    aspect = np.exp(rng.uniform(np.log(ERASED_ASPECT[0]), np.log(ERASED_ASPECT[1]), count))
     extent = np.sqrt(np.stack([area * aspect, area / aspect], axis=1))
     extent = np.clip(np.rint(extent), 1, size).astype(np.int64)
     begin = (rng.random((count, 2)) * (np.array(size) - extent + 1)).astype(np.int64)

@@ -30,9 +30,17 @@ COLUMNS = ("epoch", "loss", "accuracy", "validation_loss", "validation_accuracy"
 class Task(Protocol):
     """What is trained, as the loop sees it."""
 
-    network: nn.Module
-    optimizer: Optimizer
-    steps_per_epoch: int
+    @property
+    def network(self) -> nn.Module:
+        """What is trained."""
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """What trains it, with one group of parameters at least."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Training batches in an epoch."""
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Loss (with its gradient's graph) and accuracy of a training batch; steps count from 0."""

@@ -24,7 +24,7 @@ def adopt(
     distance: Literal["cosine", "euclidean"],
     title: str,
     trained_on: str = "not known",
-    interpolation: Interpolation = "opencv-bilinear",
+    interpolation: Interpolation = "bilinear",
 ) -> ModelCard:
     """Make an ONNX file that takes pictures and gives features into a model artifact.
 

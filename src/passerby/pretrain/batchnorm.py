@@ -33,6 +33,7 @@ class GroupedBatchNorm(nn.Module):
         self.running_mean: Tensor
         self.running_var: Tensor
         self.num_batches_tracked: Tensor
+        self.train(norm.training)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise `(B, C)` or `(B, C, H, W)`."""

@@ -1,6 +1,7 @@
 """The loop: steps, what they measure, checkpoints, and stopping when asked to."""
 
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,11 +40,7 @@ class Trainer:
     def __init__(
         self, encoder: moco.Encoder, arm: Pretrain, group: Group, number_format: str
     ) -> None:
-        if arm.bn_groups % group.world or arm.batch % group.world:
-            raise BadInput(
-                f"pretrain: {group.world} processes, which do not divide bn_groups {arm.bn_groups} "
-                f"and batch {arm.batch}; set PASSERBY_PROCESSES to a number that does"
-            )
+        _require_whole_shares(arm, group)
         encoder.to(group.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.query_encoder, self.key_encoder = moco.pair(encoder, arm.bn_groups // group.world)
         self.queue = Queue(arm.queue, arm.dim, arm.seed).to(group.device)
@@ -86,7 +83,8 @@ class Trainer:
         self.queue.enqueue(keys, batch.key_labels)
         self.step += 1
         with torch.no_grad():
-            spread = F.normalize(queries.float()).std(dim=0).mean() * arm.dim**0.5
+            directions = group.gathered(F.normalize(queries.float()))  # N x D
+            spread = directions.std(dim=0).mean() * arm.dim**0.5
             return torch.stack([loss, nearest.float().mean(), spread, loss.new_tensor(rate)])
 
     def _require_finite(self, loss: Tensor, rate: float) -> None:
@@ -95,6 +93,18 @@ class Trainer:
                 f"pretrain: the loss is {loss.item()} at step {self.step}, learning rate {rate:g}; "
                 "nothing was updated, and the last checkpoint is from before it. "
                 "A lower 'lr', a longer 'warmup_steps' or 'precision: fp32' may help"
+            )
+
+    def require_finite_weights(self) -> None:
+        """Refuse what the last step, whose loss was measured before it, may have made.
+
+        Raises:
+            BadInput: a weight is not a number.
+        """
+        if not all(weight.isfinite().all() for weight in self.query_encoder.parameters()):
+            raise BadInput(
+                f"pretrain: weights that are no numbers after step {self.step}; "
+                "a lower 'lr', a longer 'warmup_steps' or 'precision: fp32' may help"
             )
 
     def state(self) -> dict[str, Any]:
@@ -114,6 +124,33 @@ class Trainer:
         self.key_encoder.load_state_dict(state["key_encoder"])
         self.queue.load_state_dict(state["queue"])
         self.optimiser.load_state_dict(state["optimiser"])
+
+
+def _require_whole_shares(arm: Pretrain, group: Group) -> None:
+    """Refuse sub-batches that would differ in size, or lie in two processes."""
+    if arm.batch % arm.bn_groups:
+        raise BadInput(
+            f"pretrain: bn_groups {arm.bn_groups} does not divide batch {arm.batch}: "
+            "set one of them so that it does"
+        )
+    if arm.bn_groups % group.world:
+        raise BadInput(
+            f"pretrain: {group.world} processes, which do not divide bn_groups {arm.bn_groups} "
+            f"and batch {arm.batch}; set PASSERBY_PROCESSES to a number that does"
+        )
+
+
+def _distributed(encoder: moco.Encoder, group: Group) -> DistributedDataParallel:
+    """The encoder whose gradients are the mean of all processes'."""
+    with warnings.catch_warnings():
+        # torch renames `broadcast_buffers`, whose new name older releases do not know.
+        warnings.simplefilter("ignore", FutureWarning)
+        return DistributedDataParallel(
+            encoder,
+            device_ids=[group.device] if group.device.type == "cuda" else None,
+            broadcast_buffers=False,  # statistics are averaged once, at the end
+            gradient_as_bucket_view=True,
+        )
 
 
 def run(
@@ -173,6 +210,7 @@ def run(
                     saved_s = time.monotonic()
                 if stop:
                     raise Stopped(f"pretrain: stopped at step {trainer.step:,} of {steps:,}, saved")
+        trainer.require_finite_weights()
         save()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from passerby.report import headline, outcomes, pictures, published, style, tables, why
-from passerby.report.rows import Gain, Row, gains, rows
+from passerby.report.rows import Gain, Row, gains, rows, sets
 from passerby.report.tables import Table
 from passerby.settings import Params
 
@@ -39,7 +39,7 @@ class Content:
     title: str
     sentences: tuple[str, ...]
     gains: tuple[Gain, ...]
-    """Of the main and the unseen set at the largest share of the labels."""
+    """On every set at the largest share of the labels."""
     sections: tuple[Section, ...]
     last_line: str
 
@@ -69,7 +69,7 @@ def gather(params: Params, data: Path) -> Content:
     return Content(
         params.report.title,
         tuple(headline.sentences(gained, params)),
-        _headline_gains(gained, params),
+        tuple(gain for gain in gained if gain.percent == max(params.branches.percents)),
         (
             _results(table, gained, params),
             _published(),
@@ -80,14 +80,8 @@ def gather(params: Params, data: Path) -> Content:
     )
 
 
-def _headline_gains(gained: Sequence[Gain], params: Params) -> tuple[Gain, ...]:
-    told = (params.report.main_set, params.report.unseen_set)
-    most = max(params.branches.percents)
-    return tuple(gain for gain in gained if gain.set in told and gain.percent == most)
-
-
 def _results(table: Sequence[Row], gained: Sequence[Gain], params: Params) -> Section:
-    each = tuple(tables.results(table, gained, params, name) for name in params.branches.sets)
+    each = tuple(tables.results(table, gained, params, name) for name in sets(params))
     drawn = [
         _picture("map", "mAP on each set; a dot is a seed.", lambda: pictures.bars(table, params)),
         _picture(
@@ -109,7 +103,7 @@ def _why(table: Sequence[Row], params: Params, data: Path) -> Section:
         _picture(
             "pretraining",
             "Pretraining: contrast loss and accuracy, a running mean over the steps.",
-            lambda: pictures.pretraining(histories, list(params.arms)),
+            lambda: pictures.pretraining(histories, [*params.branches.inits, *params.arms]),
         ),
         _picture(
             "roc",

@@ -6,22 +6,46 @@ from itertools import groupby
 from passerby.report.rows import Gain
 from passerby.settings import Params
 
-NO_ARM = "No pretrained start was finetuned: whether pretraining helps was not measured."
-NO_RIVAL = "{arm}: neither its start nor a random one was finetuned, so there is no gain to state."
+NO_ARM = "Whether pretraining helps was not measured: no pretrained start was finetuned."
+NO_RIVAL = (
+    "Whether pretraining helped was not measured for {arm}: its start {start} was not finetuned."
+)
 
 
 def sentences(found: Sequence[Gain], params: Params) -> list[str]:
-    """One sentence for each pretrained start and percent, of the main and the unseen set."""
+    """The verdict on all gains, then a sentence for each pretrained start and percent.
+
+    Where there is only one of those, its sentence is the verdict.
+    """
     arms = [init for init in params.branches.inits if init in params.arms]
     if not arms:
         return [NO_ARM]
-    told = [gain for gain in found if gain.set in _told(params)]
-    groups = [list(group) for _, group in groupby(told, key=lambda gain: (gain.arm, gain.percent))]
+    groups = [list(group) for _, group in groupby(found, key=lambda gain: (gain.arm, gain.percent))]
     alone = [arm for arm in arms if arm not in {gain.arm for gain in found}]
     return [
+        *([_overall(found)] if len(groups) > 1 else []),
         *(_sentence(group, params) for group in groups),
-        *(NO_RIVAL.format(arm=arm) for arm in alone),
+        *(NO_RIVAL.format(arm=arm, start=params.arms[arm].start) for arm in alone),
     ]
+
+
+def _overall(found: Sequence[Gain]) -> str:
+    """What all gains together say."""
+    points = [gain.points for gain in found]
+    above = sum(value > 0 for value in points)
+    if above == len(found):
+        verdict, count = "Pretraining helped everywhere", "all"
+    elif above:
+        verdict, count = "Pretraining helped in part", f"{above} of"
+    elif min(points) < 0:
+        verdict, count = "Pretraining did not help", "none of"
+    else:
+        verdict, count = "Pretraining made no difference", "none of"
+    span = f"{signed(min(points))} to {signed(max(points))}"
+    return (
+        f"{verdict}: {count} {len(found)} gains in mAP over the same start without pretraining "
+        f"are above zero ({span} points)."
+    )
 
 
 def signed(points: float) -> str:
@@ -37,19 +61,19 @@ def signed(points: float) -> str:
     return f"{rounded:+.1f}".replace("-", "−")
 
 
-def _told(params: Params) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((params.report.main_set, params.report.unseen_set)))
-
-
 def _sentence(group: Sequence[Gain], params: Params) -> str:
     first = group[0]
-    labels = f" with {first.percent} % of the labels" if first.percent < 100 else ""
+    labels = f", {first.percent} % of the labels" if first.percent < 100 else ""
     parts = [
         f"{signed(gain.points)} mAP{f' over {gain.start}' if gain is first else ''} on {gain.set}"
         f"{' (never seen in training)' if never_seen(gain.set, params) else ''}"
         for gain in group
     ]
-    return f"{_verdict(group)}: {first.arm}{labels}: {' and '.join(parts)}; {_seeds(group)}."
+    return f"{_verdict(group)} ({first.arm}{labels}): {_joined(parts)}; {_seeds(group)}."
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return " and ".join(part for part in (", ".join(parts[:-1]), parts[-1]) if part)
 
 
 def _verdict(group: Sequence[Gain]) -> str:
@@ -59,7 +83,7 @@ def _verdict(group: Sequence[Gain]) -> str:
     if len(better) == len(group):
         return "Pretraining helped"
     if better:
-        return f"Pretraining helped on {' and '.join(better)} only"
+        return f"Pretraining helped on {_joined(better)} only"
     return "Pretraining hurt" if worse else "Pretraining made no difference"
 
 
@@ -72,7 +96,7 @@ def _seeds(group: Sequence[Gain]) -> str:
         f"{signed(100 * min(gain.values))} to {signed(100 * max(gain.values))}" for gain in group
     )
     above = sum(all(gain.values[seed] > 0 for gain in group) for seed in range(count))
-    where = "on both" if len(group) > 1 else "there"
+    where = {1: "there", 2: "on both"}.get(len(group), f"on all {len(group)}")
     return f"mean of {count} seeds (from seed to seed {spans}), {above} of {count} gain {where}"
 
 

@@ -88,7 +88,9 @@ def read(folder: Path, branches: Branches) -> list[Outcome]:
 def stale(folder: Path, branches: Branches) -> list[str]:
     """Names of result folders that belong to no branch, sorted."""
     known = {f"{model.name}-{name}" for model in models(branches) for name in branches.sets}
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name not in known)
+    return sorted(
+        path.name for path in folder.iterdir() if path.is_dir() and path.name not in known
+    )
 
 
 def _outcome(folder: Path, model: Model, set_name: str) -> Outcome:

@@ -40,31 +40,39 @@ body { margin: 0 auto; padding: 2rem 1.25rem 3rem; max-width: 68rem; color: var(
   background: #fff; font: 16px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
 .kind { margin: 0; color: var(--soft); font-size: .85rem; }
 h1 { margin: 0 0 .75rem; font-size: 1.7rem; line-height: 1.2; }
-h2 { margin: 2.5rem 0 .75rem; padding-top: .75rem; border-top: 1px solid var(--line); font-size: 1.25rem; }
+h2 { margin: 2.5rem 0 .75rem; padding-top: .75rem; border-top: 1px solid var(--line); font-size:
+  1.25rem; }
 .verdict { margin: 0 0 .5rem; max-width: 46rem; font-size: 1.2rem; line-height: 1.4; }
-.tiles { display: flex; flex-wrap: wrap; gap: .75rem; margin: 1rem 0 0; padding: 0; list-style: none; }
-.tiles li { flex: 1 1 12rem; padding: .75rem 1rem; border: 1px solid var(--line); border-radius: .5rem; }
-.tiles b { display: block; font-size: 1.9rem; line-height: 1.15; font-variant-numeric: tabular-nums; }
+.tiles { display: grid; gap: .75rem; margin: 1rem 0 0; padding: 0; list-style:
+  none; }
+.tiles li { padding: .75rem 1rem; border: 1px solid var(--line); border-radius:
+  .5rem; }
+.tiles b { display: block; font-size: 1.9rem; line-height: 1.15; font-variant-numeric:
+  tabular-nums; }
 .tiles span { color: var(--soft); font-size: .85rem; }
 .up { color: var(--up); } .down { color: var(--down); }
 .scroll { overflow-x: auto; margin: 0 0 1.5rem; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 .figures { min-width: 100%; }
 caption { padding: 0 0 .35rem; text-align: left; font-weight: 600; }
-th, td { padding: .35rem .7rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: top; }
+th, td { padding: .35rem .7rem; border-bottom: 1px solid var(--line); text-align: right;
+  vertical-align: top; }
 thead th { border-bottom: 2px solid var(--ink); font-weight: 600; white-space: nowrap; }
 th:first-child { padding-left: 0; }
 th:first-child, .plain th, .plain td { text-align: left; }
 .plain td:not(:first-child) { overflow-wrap: anywhere; }
 tbody th { font-weight: 500; }
 .best { font-weight: 700; }
+td small { white-space: nowrap; }
 small { display: block; color: var(--soft); font-weight: 400; font-size: .78rem; }
 figure { margin: 0 0 1.75rem; break-inside: avoid; }
 figure img { display: block; max-width: 100%; height: auto; }
 figcaption, .remarks { color: var(--soft); font-size: .9rem; }
 .remarks { max-width: 46rem; padding-left: 1.1rem; } .remarks li { margin-bottom: .35rem; }
-footer { margin-top: 2.5rem; border-top: 1px solid var(--line); color: var(--soft); font-size: .85rem; }
-@media print { body { padding: 0; max-width: none; font-size: 11pt; } h2, caption { break-after: avoid; }
+footer { margin-top: 2.5rem; border-top: 1px solid var(--line); color: var(--soft); font-size:
+  .85rem; }
+@media print { body { padding: 0; max-width: none; font-size: 11pt; } h2, caption { break-after:
+  avoid; }
   tr, .tiles li { break-inside: avoid; } .scroll { overflow: visible; } }
 """.strip()
 
@@ -92,7 +100,8 @@ def _tiles(gains: tuple[Gain, ...]) -> str:
         f"<span>{escape(gain.set)}: {escape(gain.arm)} over {escape(gain.start)}</span></li>"
         for gain in gains
     )
-    return f'<ul class="tiles">\n{tiles}\n</ul>'
+    columns = f"grid-template-columns: repeat({len({gain.set for gain in gains})}, 1fr)"
+    return f'<ul class="tiles" style="{columns}">\n{tiles}\n</ul>'
 
 
 def _tone(gain: Gain) -> str:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from passerby.report import style
-from passerby.report.rows import MAP, Row
+from passerby.report.rows import MAP, Row, sets
 from passerby.settings import Params
 
 LEAST_FPR = 1e-4
@@ -26,10 +26,10 @@ def looks(table: Sequence[Row]) -> dict[str, style.Look]:
 
 def bars(table: Sequence[Row], params: Params) -> Figure:
     """mAP of each row on each set: a bar for the mean, a dot for each seed."""
-    sets = params.branches.sets
+    names = sets(params)
     height = 0.9 + 0.34 * len(table)
-    figure, grid = style.panels(1, len(sets), 4.2, height)
-    for axes, name in zip(grid[0], sets, strict=True):
+    figure, grid = style.panels(1, len(names), 4.2, height)
+    for axes, name in zip(grid[0], names, strict=True):
         for place, row in enumerate(table):
             _bar(axes, place, row, name, looks(table)[row.init])
         axes.set_yticks(range(len(table)), [row.title for row in table])
@@ -83,10 +83,10 @@ def _curves(
     table: Sequence[Row], params: Params, file: str, x: str, y: str, least: float
 ) -> tuple[Figure, list[list[Axes]]]:
     """A panel for each percent and set, with the baselines in each; points with `x > least`."""
-    percents, sets = params.branches.percents, params.branches.sets
-    figure, grid = style.panels(len(percents), len(sets), 4.2, 3.4)
+    percents, names = params.branches.percents, sets(params)
+    figure, grid = style.panels(len(percents), len(names), 4.2, 3.4)
     for line, percent in zip(grid, percents, strict=True):
-        for axes, name in zip(line, sets, strict=True):
+        for axes, name in zip(line, names, strict=True):
             for row in (row for row in table if row.percent in (percent, None)):
                 for number, outcome in enumerate(row.on(name)):
                     points = outcome.curve(file)
@@ -107,9 +107,9 @@ def labels(table: Sequence[Row], params: Params) -> Figure | None:
     """mAP against the share of the labels, where there are several shares."""
     if len(params.branches.percents) < 2:
         return None
-    sets = params.branches.sets
-    figure, grid = style.panels(1, len(sets), 4.2, 3.2)
-    for axes, name in zip(grid[0], sets, strict=True):
+    names = sets(params)
+    figure, grid = style.panels(1, len(names), 4.2, 3.2)
+    for axes, name in zip(grid[0], names, strict=True):
         for init in params.branches.inits:
             _labels_line(axes, [row for row in table if row.init == init], name, looks(table)[init])
         axes.set_xscale("log")
@@ -140,12 +140,12 @@ def _labels_line(axes: Axes, line: Sequence[Row], set_name: str, look: style.Loo
     )  # fmt: skip
 
 
-def pretraining(histories: dict[str, dict[str, np.ndarray]], arms: Sequence[str]) -> Figure | None:
+def pretraining(histories: dict[str, dict[str, np.ndarray]], order: Sequence[str]) -> Figure | None:
     """Loss and contrast accuracy of each arm against the step, as a running mean over each value.
 
     Args:
         histories: Columns `step`, `loss` and `accuracy` (where it was kept) of each arm.
-        arms: All arms, in the order that gives their looks.
+        order: Inits and arms: a place in it gives the look, as in the other pictures.
     """
     if not histories:
         return None
@@ -154,7 +154,7 @@ def pretraining(histories: dict[str, dict[str, np.ndarray]], arms: Sequence[str]
     figure, grid = style.panels(1, len(kept), 4.2, 3.0)
     for axes, (key, text) in zip(grid[0], kept, strict=True):
         for arm, history in histories.items():
-            look = style.look(arms.index(arm))
+            look = style.look(order.index(arm))
             axes.plot(
                 history["step"], running_mean(history[key]), color=look.colour,
                 linestyle=look.dash, marker=look.marker, markevery=0.2, label=arm,
@@ -186,10 +186,10 @@ def distances(table: Sequence[Row], params: Params) -> Figure:
     """
     most = max(params.branches.percents)
     shown = [row for row in table if row.percent in (most, None)]
-    sets = params.branches.sets
-    figure, grid = style.panels(len(shown), len(sets), 4.2, 1.7)
+    names = sets(params)
+    figure, grid = style.panels(len(shown), len(names), 4.2, 1.7)
     for line, row in zip(grid, shown, strict=True):
-        for axes, name in zip(line, sets, strict=True):
+        for axes, name in zip(line, names, strict=True):
             _distance_panel(axes, row.on(name)[0].curve("distances"))
             axes.set_title(f"{row.init} on {name}")
     for axes in grid[-1]:

@@ -61,7 +61,7 @@ MAP = Column("mAP", lambda outcome: float(outcome.metrics["map"]))
 
 
 def rows(outcomes: Sequence[Outcome], params: Params) -> list[Row]:
-    """One row for each init and percent, then one for each baseline, in the settings' order."""
+    """One row for each percent (greatest first) and init, then one for each baseline."""
     keys = dict.fromkeys((outcome.model.init, outcome.model.percent) for outcome in outcomes)
     several = len(params.branches.percents) > 1
     return [
@@ -71,7 +71,7 @@ def rows(outcomes: Sequence[Outcome], params: Params) -> list[Row]:
             f"{init}, {percent} %" if several and percent is not None else init,
             tuple(o for o in outcomes if (o.model.init, o.model.percent) == (init, percent)),
         )
-        for init, percent in keys
+        for init, percent in sorted(keys, key=lambda key: -(key[1] or 0))
     ]
 
 
@@ -133,31 +133,24 @@ class Gain:
 def gains(table: Sequence[Row], params: Params) -> list[Gain]:
     """The gain of each pretrained init on each set at each percent.
 
-    The other side is the arm's own start; where that was not finetuned, a random one. An arm with
-    neither beside it has no gain.
+    The other side is what the arm began from. An arm whose start was not finetuned has no gain.
     """
     of = {(row.init, row.percent): row for row in table}
     found = []
     for arm in (init for init in params.branches.inits if init in params.arms):
-        start = rival(arm, params)
-        for percent in sorted(params.branches.percents, reverse=True) if start else ():
-            for name in _sets(params):
-                ours, theirs = of[arm, percent].on(name), of[str(start), percent].on(name)
+        start = params.arms[arm].start
+        known = start in params.branches.inits
+        for percent in sorted(params.branches.percents, reverse=True) if known else ():
+            for name in sets(params):
+                ours, theirs = of[arm, percent].on(name), of[start, percent].on(name)
                 values = tuple(
                     a.metrics["map"] - b.metrics["map"] for a, b in zip(ours, theirs, strict=True)
                 )
-                found.append(Gain(arm, str(start), percent, name, values))
+                found.append(Gain(arm, start, percent, name, values))
     return found
 
 
-def rival(arm: str, params: Params) -> str | None:
-    """The start that an arm is compared with, among those that were finetuned too."""
-    own = params.arms[arm].start
-    random = [name for name, start in params.starts.items() if start.kind == "random"]
-    return next((name for name in (own, *random) if name in params.branches.inits), None)
-
-
-def _sets(params: Params) -> list[str]:
-    """All sets, the main and the unseen one first."""
-    first = (params.report.main_set, params.report.unseen_set)
-    return list(dict.fromkeys((*first, *params.branches.sets)))
+def sets(params: Params) -> list[str]:
+    """All evaluated sets, the one that was finetuned on first; the others are unseen domains."""
+    own = [name for name in params.branches.sets if name == params.finetune.benchmark]
+    return [*own, *(name for name in params.branches.sets if name not in own)]

@@ -22,7 +22,7 @@ HATCHES = ("", "///", "...", "xxx", "\\\\\\")
 
 # From matplotlib's own defaults, so that a user's matplotlibrc changes no picture. The salt makes
 # the ids inside an SVG depend on its content alone.
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "svg.hashsalt": "passerby",
     "svg.fonttype": "path",
     "font.family": "DejaVu Sans",
@@ -66,8 +66,10 @@ def look(index: int) -> Look:
 @contextlib.contextmanager
 def settings() -> Iterator[None]:
     """Draw inside of this: our settings on matplotlib's defaults, given back at the end."""
-    defaults = {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}
-    with matplotlib.rc_context({**defaults, **SETTINGS}):
+    defaults: Any = {
+        key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"
+    }
+    with matplotlib.rc_context(defaults | SETTINGS):
         yield
 
 
@@ -81,9 +83,7 @@ def legend_below(figure: Figure, axes: Axes, columns: int = 4) -> None:
     """One legend for all panels, under them, of the labels in `axes`."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
-        figure.legend(
-            handles, labels, loc="outside lower center", ncols=min(columns, len(labels))
-        )
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(labels)))
 
 
 def percent_axis(axis: Any) -> None:

@@ -1,7 +1,7 @@
 """What explains the figures: starts and what began afresh, arms, crops by reason, the sets."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ from safetensors import SafetensorError, safe_open
 
 from passerby import files
 from passerby.errors import BadInput, listing
+from passerby.report import rows
 from passerby.report.outcomes import read_columns
 from passerby.report.rows import Row
-from passerby.report.tables import Table, plain
+from passerby.report.tables import Table, figures, plain
 from passerby.settings import Params
 
 REPLACED = ("positives", "temperature", "queue", "epochs", "seed", "views")
@@ -45,7 +46,7 @@ def starts(folder: Path, params: Params) -> Table:
     for init in params.branches.inits:
         header = _header(folder / f"{init}.safetensors")
         fresh = header.get("fresh", [])
-        text = f"{len(fresh)} tensors: {listing(sorted(fresh), most=4)}" if fresh else "none"
+        text = f"{len(fresh)} of its tensors: {listing(sorted(fresh), 4)}" if fresh else "none"
         title = header.get("title", "")
         lines.append((init, f"{header['source']}{f' ({title})' if title else ''}", text))
     return plain("Where training started", ("init", "source", "started afresh"), lines)
@@ -90,18 +91,28 @@ def _last(values: np.ndarray) -> float:
 
 
 def crops(path: Path) -> Table:
-    """How many crops there are, and why boxes were left out."""
-    lines = [(name, f"{count:,}") for name, count in _counts(files.read_json(path))]
-    return plain("Unlabelled crops", ("what", "count"), lines)
+    """How many crops there are of each source, and why boxes were left out.
 
-
-def _counts(value: Any, name: str = "") -> Iterator[tuple[str, int]]:
-    """All whole numbers of a nested mapping, with their place in it."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _counts(inner, f"{name}, {key}" if name else str(key).replace("_", " "))
-    elif isinstance(value, int) and not isinstance(value, bool):
-        yield name, value
+    Raises:
+        BadInput: the file is not what the stage `crop` writes.
+    """
+    found = files.read_json(path)
+    if not {"total", "videos", "images"} <= set(found):
+        raise BadInput(f"{path}: 'total', 'videos' and 'images' wanted; run the stage 'crop' again")
+    reasons = sorted(found["total"]["left_out"])
+    parts = {"videos": found["videos"], **found["images"], "total": found["total"]}
+    lines = [
+        (
+            name,
+            *(f"{part[key]:,}" for key in ("sources", "boxes", "crops")),
+            *(f"{part['left_out'].get(reason, 0):,}" for reason in reasons),
+        )
+        for name, part in parts.items()
+        if part["sources"]
+    ]
+    head = ("from", "sources", "boxes", "crops", *(f"left out: {reason}" for reason in reasons))
+    tracks = f"{found['total']['tracks']:,} tracks"
+    return figures(f"Unlabelled crops, {tracks}", head, lines)
 
 
 def tracks(params: Params) -> str:
@@ -118,8 +129,10 @@ def tracks(params: Params) -> str:
 def sets(table: Sequence[Row], params: Params) -> Table:
     """What each set holds, as it was counted when it was evaluated."""
     lines = []
-    for name in params.branches.sets:
+    for name in rows.sets(params):
         metrics = table[0].on(name)[0].metrics
-        counted = ", ".join(f"{what} {n:,}" for what, n in _counts(metrics["counts"]))
+        counted = ", ".join(
+            f"{what.replace('_', ' ')} {n:,}" for what, n in metrics["counts"].items()
+        )
         lines.append((name, str(metrics["protocol"]), counted))
     return plain("The sets", ("set", "protocol", "counted"), lines)

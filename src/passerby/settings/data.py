@@ -13,16 +13,21 @@ class World(Section):
     seed: int = 7
     streets: Count = 12
     cameras_per_street: Count = 3
-    people_per_street: Count = 100
-    video_s: Positive = 20.0
-    fps: Count = 10
-    width_px: Count = 480
-    height_px: Count = 270
+    """Each is a video; the people of a street pass all of its cameras."""
+    people_per_street: Count = 80
+    fps: Count = 5
+    width_px: int = Field(default=480, ge=64, multiple_of=2)
+    height_px: int = Field(default=270, ge=64, multiple_of=2)
     train_people: Count = 60
+    """Of the Market-1501 layout, as the next five."""
     test_people: Count = 100
+    images_per_camera: int = Field(default=3, ge=2)
+    """Of a person; a test person's first one is a query."""
     distractors: Natural = 60
     junk: Natural = 60
-    images_per_camera: Count = 3
+    cuhk03_train_people: Count = 60
+    cuhk03_test_people: Count = 100
+    cuhk01_people: int = Field(default=120, ge=2)
 
 
 class Videos(Section):

@@ -118,17 +118,21 @@ class Finetune(Section):
     label_lists: str = ""
     """Folder with LUPerson's `few_ids` lists; without it identities are drawn by seed."""
     workers: Natural = 0
-    """Processes that read and augment; each draws from a stream of its own, so they decide bytes."""
+    """Processes that read and augment; each has a stream of its own, so they decide bytes."""
     precision: Precision = "auto"
 
     @model_validator(mode="after")
     def _schedule_fits(self) -> Self:
         if self.iterations % self.iterations_per_epoch:
-            fault = f"{self.iterations} iterations are no whole epochs of {self.iterations_per_epoch}"
+            fault = (
+                f"{self.iterations} iterations are no whole epochs of {self.iterations_per_epoch}"
+            )
             raise PydanticCustomError("settings", "{fault}", {"fault": fault})
         early = [share for share in self.steps_share if share < self.warmup_share]
         if early:
-            fault = f"steps_share {early[0]} lies before the end of the warm-up, {self.warmup_share}"
+            fault = (
+                f"steps_share {early[0]} lies before the end of the warm-up, {self.warmup_share}"
+            )
             raise PydanticCustomError("settings", "{fault}", {"fault": fault})
         return self
 

@@ -1,15 +1,29 @@
 """The whole of `params.yaml`, and what its sections ask of each other."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
-from passerby.errors import nearest
+from passerby.errors import BadInput, nearest
 from passerby.settings.data import BenchmarkSource, Crops, Detect, Videos, World
 from passerby.settings.learning import Arm, Attributes, Encoder, Finetune, Pretrain, Start
 from passerby.settings.section import Count, Name, Section
+
+Entry = TypeVar("Entry")
+
+
+def named(section: str, entries: dict[str, Entry], name: str) -> Entry:
+    """The entry called `name` of a section of named entries.
+
+    Raises:
+        BadInput: there is none.
+    """
+    if name not in entries:
+        hint = nearest(name, [*entries])
+        raise BadInput(f"{section}: no '{name}'{hint}; known: {', '.join(entries)}")
+    return entries[name]
 
 
 class Branches(Section):
@@ -72,8 +86,16 @@ class Params(Section):
 
     def arm(self, name: str) -> Pretrain:
         """The settings of one arm: `pretrain` with what the arm replaces."""
-        given = self.arms[name].model_dump(exclude_none=True, exclude={"start"})
+        given = named("arms", self.arms, name).model_dump(exclude_none=True, exclude={"start"})
         return Pretrain.model_validate({**self.pretrain.model_dump(), **given})
+
+    def benchmark(self, name: str) -> BenchmarkSource:
+        """The entry of `benchmarks` called `name`."""
+        return named("benchmarks", self.benchmarks, name)
+
+    def start(self, name: str) -> Start:
+        """The entry of `starts` called `name`."""
+        return named("starts", self.starts, name)
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:

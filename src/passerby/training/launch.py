@@ -23,6 +23,8 @@ from passerby.errors import STOPPED, BadInput, PasserbyError, Stopped
 
 OUTCOME = "outcome.json"
 STOP = "stop"
+_LAUNCHER = "PASSERBY_LAUNCHER"
+"""Environment: number of the process that launched."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -78,6 +80,7 @@ def torchrun(module: str, folder: Path, count: int, threads: int) -> None:
 def _environment(threads: int) -> dict[str, str]:
     """The workers' environment: threads fixed, gloo on loopback: all are on this machine."""
     own = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    own[_LAUNCHER] = str(os.getpid())
     return {"GLOO_SOCKET_IFNAME": "lo", **os.environ, **own}
 
 
@@ -112,6 +115,8 @@ def _raise_outcome(path: Path, module: str, code: int) -> None:
 def worker(main: Callable[[Path], None]) -> None:
     """A worker's program: run `main(folder)`, and leave refusals for the launcher to raise."""
     die_with_parent()
+    if _orphaned():  # while Python started, before the kernel was asked
+        sys.exit(1)
     folder = Path(sys.argv[1])
     try:
         main(folder)
@@ -124,3 +129,12 @@ def die_with_parent() -> None:
     """Have the kernel kill this process when its parent ends (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _orphaned() -> bool:
+    """Whether this worker's parent is no longer the torchrun of its launcher (Linux)."""
+    if sys.platform != "linux" or _LAUNCHER not in os.environ:
+        return False
+    # Behind the name, which may hold anything: state, number of the parent, ...
+    parent = Path(f"/proc/{os.getppid()}/stat").read_text().rpartition(")")[2].split()[1]
+    return parent != os.environ[_LAUNCHER]

@@ -45,9 +45,10 @@ class Group:
 
     def mean(self, mine: Tensor) -> Tensor:
         """The mean of everybody's tensor, the same bits everywhere; no gradient flows."""
-        total = mine.detach().clone()
+        # On the device, and back: NCCL knows no tensor that lies elsewhere.
+        total = mine.detach().to(self.device, copy=True)
         dist.all_reduce(total)
-        return total / self.world
+        return (total / self.world).to(mine.device)
 
     def wait(self) -> None:
         """Go on when all have come here."""

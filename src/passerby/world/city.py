@@ -1,0 +1,97 @@
+"""A whole city: videos with detections and a list, three labelled sets, a manifest, a montage."""
+
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from passerby import files, parallel
+from passerby.progress import Progress
+from passerby.settings import World
+from passerby.video import encode
+from passerby.world import montage, sets, street
+
+FORMAT = "passerby.world/1"
+COUNTRY = "syn"
+Part = Callable[[], None]
+_SETS: dict[str, tuple[str, Callable[[World, str, Path], dict[str, int]]]] = {
+    "market1501": ("market1501", sets.draw_market),
+    "cuhk03": ("cuhk03-np/detected", sets.draw_cuhk03),
+    "cuhk01": ("cuhk01/campus", sets.draw_cuhk01),
+}
+
+
+def video_name(city: str, place: int, camera: int) -> str:
+    """LUPerson's name of a video: `country+city+id`; the id tells street and camera.
+
+    Example:
+        >>> video_name("city", 3, 1)
+        'syn+city+s03c1'
+    """
+    return f"{COUNTRY}+{city}+s{place:02d}c{camera}"
+
+
+def draw_city(world: World, name: str, out: Path) -> None:
+    """Draw a city into the folder `out`; what a killed run finished is not drawn again.
+
+    Args:
+        world: The settings.
+        name: Of the city: part of every random stream's name, and of the sets' names.
+        out: Made anew.
+    """
+    contract = {"world": world.contract(), "name": name, "code": _code()}
+    with files.scratch(f"world@{name}", contract) as scratch:
+        made = scratch / "city"
+        parts = _parts(world, name)
+        todo = [part for part in parts if not (scratch / _mark(part)).exists()]
+        work = partial(_draw, world, name, scratch)
+        with Progress("world", len(parts), "parts", done=len(parts) - len(todo)) as progress:
+            for _ in parallel.each(work, todo):
+                progress.step()
+        _write_list(world, name, made / "street" / "list.txt")
+        counts = {f"{name}-{key}": files.read_json(scratch / _mark(key)) for key in _SETS}
+        people = world.streets * world.people_per_street
+        told = {"streets": world.streets, "videos": len(parts) - len(_SETS), "people": people}
+        files.write_json(
+            made / "manifest.json", {"format": FORMAT, "street": told, "counts": counts}
+        )
+        montage.write(made, made / "montage.jpg")
+        files.empty_folder(out).rmdir()
+        os.replace(made, out)
+
+
+def _parts(world: World, name: str) -> list[str]:
+    """The largest first, so that no process is left alone with one at the end."""
+    streets, cameras = range(world.streets), range(1, world.cameras_per_street + 1)
+    return [*_SETS, *(video_name(name, s, c) for s in streets for c in cameras)]
+
+
+def _mark(part: str) -> str:
+    return f"{part}.done.json"
+
+
+def _draw(world: World, city: str, scratch: Path, part: str) -> None:
+    """Draw one part; its mark, written last, holds its counts."""
+    made, counts = scratch / "city", {}
+    if part in _SETS:
+        folder, draw = _SETS[part]
+        root = files.empty_folder(made / "benchmarks" / folder)
+        root.rmdir()
+        counts = draw(world, city, root)
+    else:
+        place, camera = (int(number) for number in part.rpartition("+s")[2].split("c"))
+        video = made / "street" / "videos" / f"{part}.mp4"
+        table = made / "street" / "detections" / f"{part}.pkl"
+        street.shoot(world, city, place, camera, video, table)
+    files.write_json(scratch / _mark(part), counts)
+
+
+def _write_list(world: World, city: str, path: Path) -> None:
+    names = [part for part in _parts(world, city) if part not in _SETS]
+    files.write_text(path, "".join(f"{name}\n" for name in names))
+
+
+def _code() -> list[str]:
+    """Hashes of the code that draws: parts that other code drew are drawn anew."""
+    sources = [*sorted(Path(__file__).parent.glob("*.py")), Path(encode.__file__)]
+    return [files.sha256(path) for path in sources]

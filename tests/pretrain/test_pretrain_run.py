@@ -1,0 +1,163 @@
+"""Whole pretrainings under torchrun: killed, stopped, in two processes."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from pretrain_samples import (
+    ARM,
+    living,
+    outputs,
+    prepare,
+    run,
+    started,
+    wait_for,
+    workers,
+    write_start,
+)
+
+from passerby.models import init_file
+from passerby.settings import Encoder
+
+pytestmark = pytest.mark.slow
+SHORT = ARM.model_copy(update={"epochs": 4})
+"""16 steps, a checkpoint at the tenth."""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Callable[[int], dict[str, bytes]]:
+    """What comes out of a run that nobody disturbs, in so many processes."""
+    made: dict[int, dict[str, bytes]] = {}
+
+    def outputs_of(processes: int) -> dict[str, bytes]:
+        if processes not in made:
+            folder = tmp_path_factory.mktemp("undisturbed")
+            prepare(folder, SHORT)
+            code, said = run(folder, processes)
+            assert code == 0, said
+            assert not (folder / "scratch").exists() or not any((folder / "scratch").iterdir())
+            made[processes] = outputs(folder)
+        return made[processes]
+
+    return outputs_of
+
+
+def checkpoints(folder: Path, name: str) -> Callable[[], list[Path]]:
+    return lambda: list(folder.glob(f"scratch/*/*/{name}"))
+
+
+def test_weights_have_bare_names_and_the_starts_header(undisturbed, tmp_path):
+    assert sorted(undisturbed(1)) == ["history.tsv", "weights.safetensors"]
+    (tmp_path / "w.safetensors").write_bytes(undisturbed(1)["weights.safetensors"])
+    state, header = init_file.read(tmp_path / "w.safetensors")
+    assert len(state) == 120
+    assert {"conv1.weight", "layer4.1.bn2.running_var"} <= set(state)
+    assert (header.source, header.title) == ("pretrain moco", "moco")
+    assert header.fresh == ("layer4.0.conv1.weight",)
+    assert state["bn1.num_batches_tracked"] == 16
+    lines = undisturbed(1)["history.tsv"].decode().splitlines()
+    assert lines[0] == "step\tepoch\tloss\taccuracy\tspread\tlr"
+    assert [line.split("\t")[0] for line in lines[1:]] == [str(n) for n in range(1, 17)]
+
+
+@pytest.mark.parametrize("part", ["checkpoint-10-0.pt", ".checkpoint-10-0.pt.part"])
+def test_a_killed_launcher_leaves_no_process_and_the_next_run_the_same_bytes(
+    undisturbed, tmp_path, part
+):
+    """In mid-epoch after a checkpoint, and in the middle of writing one."""
+    prepare(tmp_path, SHORT)
+    process = started(tmp_path)
+    wait_for(checkpoints(tmp_path, part))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    wait_for(lambda: not workers(tmp_path), limit_s=5)
+    assert not (tmp_path / "out").exists()
+    if part.startswith("."):
+        assert checkpoints(tmp_path, part)(), "killed too late: it was whole"
+    code, said = run(tmp_path)
+    assert code == 0, said
+    assert ("16/16 steps" in said) == ("pretrain" in said)
+    assert outputs(tmp_path) == undisturbed(1)
+
+
+def test_a_killed_worker_of_two_ends_the_run_and_the_next_gives_the_same_bytes(
+    undisturbed, tmp_path
+):
+    prepare(tmp_path, SHORT)
+    process = started(tmp_path, 2)
+    wait_for(checkpoints(tmp_path, "checkpoint-10-*.pt"))
+    os.kill(workers(tmp_path)[0], signal.SIGKILL)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "WorkersFailed: passerby.pretrain.main: torchrun ended with 1" in said
+    wait_for(lambda: not living(tmp_path), limit_s=5)
+    code, said = run(tmp_path, 2)
+    assert code == 0, said
+    assert outputs(tmp_path) == undisturbed(2)
+
+
+def test_a_stopped_run_ends_with_75_and_goes_on_to_the_same_bytes(undisturbed, tmp_path):
+    prepare(tmp_path, SHORT)
+    process = started(tmp_path)
+    wait_for(checkpoints(tmp_path, "job.json"))
+    process.terminate()
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 75
+    assert said.splitlines()[-1] == "passerby: pretrain: stopped at step 10 of 16, saved"
+    assert not living(tmp_path)
+    code, said = run(tmp_path)
+    assert code == 0, said
+    assert outputs(tmp_path) == undisturbed(1)
+
+
+def test_two_processes_train_what_one_does(tmp_path):
+    """To rounding: sums are taken in another order. Without small sub-batches, which amplify it."""
+    gentle = ARM.model_copy(update={"epochs": 2, "batch": 32, "bn_groups": 2, "lr": 0.01})
+    states, rows = [], []
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        prepare(folder, gentle, Encoder(last_stride=1))
+        code, said = run(folder, processes)
+        assert code == 0, said
+        states.append(init_file.read(folder / "out" / "weights.safetensors")[0])
+        lines = (folder / "out" / "history.tsv").read_text().splitlines()[1:]
+        rows.append(torch.tensor([[float(word) for word in line.split("\t")] for line in lines]))
+    torch.testing.assert_close(rows[0], rows[1], rtol=2e-4, atol=2e-4)
+    start = init_file.read(tmp_path / "1" / "start.safetensors")[0]
+    for name, tensor in states[0].items():
+        moved = (tensor - start[name]).abs().max()
+        assert moved > 0, name
+        assert (tensor - states[1][name]).abs().max() <= 2e-3 * moved, name
+
+
+def test_processes_that_do_not_divide_are_refused(tmp_path):
+    prepare(tmp_path, SHORT)
+    code, said = run(tmp_path, 3)
+    assert code == 2
+    assert said.splitlines()[-1] == (
+        "passerby: pretrain: 3 processes, which do not divide bn_groups 4 and batch 16; "
+        "set PASSERBY_PROCESSES to a number that does"
+    )
+
+
+def test_a_start_of_another_network_is_refused(tmp_path):
+    prepare(tmp_path, SHORT)
+    write_start(tmp_path / "start.safetensors", Encoder(architecture="resnet34"))
+    code, said = run(tmp_path)
+    assert code == 2
+    assert re.search(r"start\.safetensors: weights for another encoder: architecture", said)
+
+
+def test_a_run_that_explodes_says_where_and_writes_nothing(tmp_path):
+    prepare(tmp_path, SHORT.model_copy(update={"lr": 1e30, "warmup_steps": 0}))
+    begin_s = time.monotonic()
+    code, said = run(tmp_path)
+    assert code == 2
+    assert re.search(r"passerby: pretrain: the loss is nan at step \d+, learning rate 6\.25e\+28", said)
+    assert not (tmp_path / "out").exists()
+    assert time.monotonic() - begin_s < 100

@@ -1,0 +1,116 @@
+"""The tables hold the numbers that the files hold."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from passerby import settings
+from passerby.errors import BadInput
+from passerby.report import outcomes, published, rows, tables, why
+from passerby.report.tables import Table
+from passerby.settings import Params
+
+Make = Callable[..., tuple[Params, Path]]
+
+
+def result(params: Params, data: Path, set_name: str) -> Table:
+    table = rows.rows(outcomes.read(data / "results", params.branches), params)
+    return tables.results(table, rows.gains(table, params), params, set_name)
+
+
+def texts(table: Table) -> list[list[str]]:
+    return [[cell.text for cell in line] for line in table.lines]
+
+
+def test_one_seed_stands_as_it_was_measured(make: Make) -> None:
+    params, data = make()
+    table = result(params, data, "city-market1501")
+    assert table.caption == "city-market1501, in % (protocol market1501)"
+    assert table.head == (
+        "start or model", "mAP", "gain", "mAP (trapezoid)", "mINP", "R1", "R5", "R10",
+        "TAR@0.1 %", "TAR@1 %",
+    )  # fmt: skip
+    assert texts(table) == [
+        ["random", "20.0", "", "21.0", "10.0", "40.0", "60.0", "70.0", "6.7", "not measured"],
+        ["moco", "25.0", "+5.0", "26.0", "12.5", "45.0", "65.0", "75.0", "8.3", "not measured"],
+        ["attributes", "10.0", "", "11.0", "5.0", "30.0", "50.0", "60.0", "3.3", "not measured"],
+    ]
+    metrics = json.loads((data / "results/moco-100-0-city-market1501/metrics.json").read_text())
+    assert texts(table)[1][5] == f"{100 * metrics['cmc']['1']:.1f}"
+
+
+def test_seeds_are_pooled_with_mean_least_and_greatest(several: tuple[Params, Path]) -> None:
+    table = result(*several, "city-cuhk03")
+    assert table.caption.startswith("city-cuhk03, never seen in training, in %")
+    assert [line[0].text for line in table.lines] == [
+        "random, 100 %", "part, 100 %", "moco, 100 %", "part-moco, 100 %",
+        "random, 10 %", "part, 10 %", "moco, 10 %", "part-moco, 10 %", "attributes",
+    ]  # fmt: skip
+    moco = table.lines[2]
+    assert [cell.text for cell in moco[1:4]] == ["3", "18.0", "+6.0"]
+    assert [cell.small for cell in moco[2:4]] == ["17.0 to 19.0", "+5.0 to +7.0"]
+    assert moco[0].small == "pretrained from random"
+    assert moco[3].mark == "up"
+    against_its_own_start = table.lines[3]
+    assert against_its_own_start[0].small == "pretrained from part"
+    assert against_its_own_start[3].text == "−2.0"
+    assert against_its_own_start[3].mark == "down"
+    assert table.lines[1][0].small == "a part"
+    assert [line[2].text for line in table.lines if line[2].mark == "best"] == ["22.0"]
+
+
+def test_the_set_that_was_finetuned_on_comes_first(several: tuple[Params, Path]) -> None:
+    assert rows.sets(several[0]) == ["city-market1501", "city-cuhk01", "city-cuhk03"]
+
+
+def test_report_003_stands_with_its_figures_and_what_is_known_of_them() -> None:
+    lines = texts(tables.published())
+    assert lines[0][:3] == ["Market-1501", "82.68", "93.91"]
+    assert lines[1][:3] == ["CUHK03 (not trained on)", "68.58", "72.88"]
+    assert any("not comparable" in remark for remark in published.REMARKS)
+
+
+def test_crops_are_counted_by_source_and_reason(make: Make) -> None:
+    table = why.crops(make()[1] / "crops_counts.json")
+    assert table.caption == "Unlabelled crops, 321 tracks"
+    assert table.head == ("from", "sources", "boxes", "crops", "left out: cut", "left out: small")
+    assert texts(table) == [
+        ["videos", "2", "20,000", "12,345", "655", "7,000"],
+        ["city-x", "1", "101", "100", "0", "1"],
+        ["total", "3", "20,101", "12,445", "655", "7,001"],
+    ]
+
+
+def test_counts_of_another_form_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "counts.json").write_text("{}")
+    with pytest.raises(BadInput, match="'total', 'videos' and 'images' wanted"):
+        why.crops(tmp_path / "counts.json")
+
+
+def test_what_started_afresh_is_named(several: tuple[Params, Path]) -> None:
+    params, data = several
+    lines = {line[0]: line for line in texts(why.starts(data / "init", params))}
+    assert lines["random"] == ["random", "random, seed 0", "none"]
+    assert lines["part"][2] == "1 of its tensors: layer4.0.conv2.weight"
+
+
+def test_arms_stand_with_their_curves_ends(make: Make) -> None:
+    params, data = make()
+    (line,) = texts(why.arms(why.histories(data / "pretrain", params), params))
+    assert line == ["moco", "random", "tracklet", "nothing", "199", "7.00 to 3.11", "48.6 %"]
+
+
+def test_a_perfect_trackers_tracks_are_named(make: Make) -> None:
+    params, _ = make(sections={"crops": {"benchmarks": ["city-cuhk03"]}})
+    assert "Training images of city-cuhk03" in why.tracks(params)
+    assert "a perfect tracker's" in why.tracks(params)
+    assert why.tracks(settings.read("profiles/city.yaml")) == ""
+
+
+def test_markdown_and_html_hold_the_same_texts(make: Make) -> None:
+    table = result(*make(), "city-cuhk03")
+    for text in (cell for line in texts(table) for cell in line):
+        assert text in table.html()
+        assert text in table.markdown()

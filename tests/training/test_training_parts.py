@@ -1,0 +1,204 @@
+import math
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from passerby.errors import BadInput
+from passerby.training import checkpoint, precision, schedule, stopping
+from passerby.training.history import History
+from passerby.training.processes import Group
+from passerby.training.sampler import EpochSampler
+
+CONTRACT = {"arm": {"queue": 4096, "lr": 0.12}, "mean": [0.4, 0.5], "number_format": "fp32"}
+
+
+def test_a_checkpoint_gives_back_what_was_saved(tmp_path):
+    state = {"step": 3, "rows": "a\tb\n", "weights": {"w": torch.arange(3.0)}}
+    checkpoint.save(tmp_path / "c.pt", CONTRACT, state)
+    found = checkpoint.load(tmp_path / "c.pt", {**CONTRACT, "mean": (0.4, 0.5)})
+    assert (found["step"], found["rows"]) == (3, "a\tb\n")
+    assert found["weights"]["w"].tolist() == [0, 1, 2]
+
+
+def test_no_checkpoint_is_none(tmp_path):
+    assert checkpoint.load(tmp_path / "c.pt", CONTRACT) is None
+
+
+def test_a_checkpoint_of_other_settings_is_refused_with_each_difference(tmp_path):
+    path = tmp_path / "c.pt"
+    checkpoint.save(path, CONTRACT, {})
+    asked = {**CONTRACT, "arm": {"queue": 8192, "lr": 0.12}, "threads": 2}
+    with pytest.raises(BadInput) as refused:
+        checkpoint.load(path, asked)
+    assert str(refused.value) == (
+        f"{path}: of a run with other settings:\n"
+        "  arm.queue: saved 4096, asked 8192\n"
+        "  threads: saved None, asked 2\n"
+        "ask for what was saved, or delete it to begin anew"
+    )
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
+def test_a_checkpoint_cut_short_is_refused(tmp_path, share):
+    path = tmp_path / "c.pt"
+    checkpoint.save(path, CONTRACT, {"w": torch.rand(1000)})
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(BadInput, match=r"c\.pt: not a whole checkpoint \(.*delete it to begin"):
+        checkpoint.load(path, CONTRACT)
+
+
+@pytest.mark.parametrize("content", [b"", b"weights", b"PK\x03\x04 torn", b"\x80\x02}q\x00."])
+def test_a_checkpoint_of_rubbish_is_refused(tmp_path, content):
+    path = tmp_path / "c.pt"
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match=r"delete it to begin anew"):
+        checkpoint.load(path, CONTRACT)
+
+
+def test_a_checkpoint_of_another_version_is_refused(tmp_path):
+    path = tmp_path / "c.pt"
+    torch.save({"format": "passerby.checkpoint/0", "contract": {}, "state": {}}, path)
+    with pytest.raises(BadInput) as refused:
+        checkpoint.load(path, CONTRACT)
+    assert str(refused.value) == (
+        f"{path}: format 'passerby.checkpoint/0', wanted 'passerby.checkpoint/1'; "
+        "delete it to begin anew"
+    )
+
+
+def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "c.pt"
+    checkpoint.save(path, CONTRACT, {"step": 1})
+    with pytest.raises(AttributeError):
+        checkpoint.save(path, CONTRACT, {"step": lambda: 2})
+    assert checkpoint.load(path, CONTRACT) == {"step": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["c.pt"]
+
+
+def test_a_history_grows_row_by_row(tmp_path):
+    history = History(tmp_path / "h.tsv", ["step", "loss"])
+    history.append({"step": 1_000_000, "loss": 1 / 3})
+    history.append({"loss": 2e-9, "step": 2})
+    assert (tmp_path / "h.tsv").read_text() == "step\tloss\n1000000\t0.333333\n2\t2e-09\n"
+    assert history.text == (tmp_path / "h.tsv").read_text()
+
+
+def test_a_resumed_history_drops_the_rows_after_its_checkpoint(tmp_path):
+    path = tmp_path / "h.tsv"
+    history = History(path, ["step"])
+    history.append({"step": 1})
+    kept = history.text
+    history.append({"step": 2})
+    resumed = History(path, ["step"], kept)
+    assert path.read_text() == "step\n1\n"
+    resumed.append({"step": 2})
+    assert path.read_text() == history.text == resumed.text
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("flags\t\t: fpu avx512f avx512_bf16", "bf16"),
+        ("flags\t\t: fpu amx_bf16 amx_tile", "bf16"),
+        ("Features\t: fp asimd bf16 i8mm", "bf16"),
+        ("flags\t\t: fpu avx2 avx512f", "fp32"),
+        ("model name\t: bf16", "fp32"),
+    ],
+)
+def test_auto_is_bf16_where_the_processor_says_so(tmp_path, monkeypatch, line, wanted):
+    path = tmp_path / "cpuinfo"
+    path.write_text(f"processor\t: 0\n{line}\n\nprocessor\t: 1\n{line}\n")
+    flags = precision.cpu_flags(str(path))
+    monkeypatch.setattr(precision, "cpu_flags", lambda: flags)
+    assert precision.decide("auto", "cpu") == wanted
+    assert [precision.decide(asked, "cpu") for asked in ("fp32", "bf16")] == ["fp32", "bf16"]
+
+
+def test_a_system_that_tells_no_flags_gets_fp32(tmp_path, monkeypatch):
+    assert precision.cpu_flags(str(tmp_path / "none")) == set()
+    monkeypatch.setattr(precision, "cpu_flags", set)
+    assert precision.decide("auto", "cpu") == "fp32"
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("bf16", torch.bfloat16), ("fp32", torch.float32)])
+def test_a_product_runs_in_the_decided_format(name, dtype):
+    with precision.autocast("cpu", name):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+
+
+def test_shares_cover_a_batch_in_order():
+    device = torch.device("cpu")
+    parts = [list(range(12))[Group(rank, 3, device).share(12)] for rank in range(3)]
+    assert parts == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+
+
+def test_an_epoch_shows_no_item_twice_and_every_epoch_another_order():
+    sampler = EpochSampler(count=103, batch=10, seed=3)
+    assert sampler.steps_per_epoch == 10
+    epochs = [
+        np.concatenate([sampler.rows(10 * epoch + step) for step in range(10)])
+        for epoch in range(3)
+    ]
+    for rows in epochs:
+        assert len(set(rows.tolist())) == 100
+        assert set(rows.tolist()) <= set(range(103))
+    assert not np.array_equal(epochs[0], epochs[1])
+    assert [sampler.epoch(step) for step in (0, 9, 10, 29)] == [0, 0, 1, 2]
+    # what an epoch leaves out, another shows
+    assert len(set(np.concatenate(epochs).tolist())) == 103
+
+
+def test_rows_follow_from_the_step_alone():
+    forth = EpochSampler(50, 8, seed=1)
+    rows = [forth.rows(step) for step in range(20)]
+    back = EpochSampler(50, 8, seed=1)
+    for step in reversed(range(20)):
+        np.testing.assert_array_equal(back.rows(step), rows[step])
+    assert not np.array_equal(EpochSampler(50, 8, seed=2).rows(0), rows[0])
+
+
+def test_a_batch_of_all_items_is_an_epoch_and_a_larger_one_is_refused():
+    assert EpochSampler(8, 8, seed=0).steps_per_epoch == 1
+    with pytest.raises(BadInput) as refused:
+        EpochSampler(1000, 2048, seed=0)
+    assert str(refused.value) == (
+        "found 1,000 items to train on, a batch takes 2,048: "
+        "set a smaller 'batch', or give more items"
+    )
+
+
+def test_cosine_is_torchs_after_a_straight_rise():
+    layer = torch.nn.Linear(1, 1)
+    optimiser = torch.optim.SGD(layer.parameters(), lr=0.3)
+    twin = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=40)
+    for step in range(40):
+        assert schedule.cosine(step, 40, 0.3) == pytest.approx(twin.get_last_lr()[0], abs=1e-9)
+        shifted = schedule.cosine(step + 10, 50, 0.3, warmup_steps=10)
+        assert shifted == pytest.approx(twin.get_last_lr()[0], abs=1e-9)
+        optimiser.step()
+        twin.step()
+    rise = [schedule.cosine(step, 50, 0.3, warmup_steps=10) for step in range(10)]
+    assert rise == pytest.approx([0.03 * (step + 1) for step in range(10)])
+    assert schedule.cosine(20, 40, 1.0) == pytest.approx(0.5)
+    assert schedule.cosine(39, 40, 1.0) == pytest.approx(0.5 * (1 + math.cos(math.pi * 39 / 40)))
+
+
+def test_a_run_shorter_than_its_warm_up_only_rises():
+    assert [schedule.cosine(step, 3, 1.0, 10) for step in range(3)] == [0.1, 0.2, 0.3]
+
+
+def test_sigterm_or_a_file_asks_to_stop(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    with stopping.watched(tmp_path / "stop") as asked:
+        assert not asked()
+        (tmp_path / "stop").touch()
+        assert asked()
+    with stopping.watched() as asked:
+        assert not asked()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert asked()
+    assert signal.getsignal(signal.SIGTERM) == before
