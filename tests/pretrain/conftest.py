@@ -1,6 +1,7 @@
 """Tests import the helper modules beside this file, and those of the crops' tests, by name."""
 
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,4 +20,5 @@ def group() -> Iterator[Group]:
     """A group of this process alone."""
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     yield Group(0, 1, torch.device("cpu"))
+    time.sleep(0.05)  # gloo's threads let go of their last tensors, for which they need the GIL
     dist.destroy_process_group()

@@ -101,8 +101,8 @@ def test_a_step_is_algorithm_1(group, crops):
         assert measured[3].item() == pytest.approx(rate)
     for ours, slow in ((made.query_encoder, query), (made.key_encoder, key)):
         for name, tensor in ours.state_dict().items():
-            torch.testing.assert_close(tensor, slow.state_dict()[name], atol=1e-7, rtol=1e-5)
-    torch.testing.assert_close(made.queue.keys, queue, atol=1e-6, rtol=0)
+            torch.testing.assert_close(tensor, slow.state_dict()[name], atol=2e-6, rtol=1e-5)
+    torch.testing.assert_close(made.queue.keys, queue, atol=1e-5, rtol=0)
     assert torch.equal(made.queue.labels, labels)
     assert made.step == 2
 
@@ -141,7 +141,9 @@ def test_a_run_writes_its_history_and_one_checkpoint(group, crops, tmp_path):
     rows = [line.split("\t") for line in (tmp_path / "history-0.tsv").read_text().splitlines()]
     assert rows[0] == ["step", "epoch", "loss", "accuracy", "spread", "lr"]
     assert [row[:2] for row in rows[1:]] == [[str(n + 1), str(n // 4)] for n in range(12)]
-    assert [float(row[5]) for row in rows[1:5]] == pytest.approx([0.05 / 64 * n for n in (1, 2, 3, 4)])
+    assert [float(row[5]) for row in rows[1:5]] == pytest.approx(
+        [0.05 / 64 * n for n in (1, 2, 3, 4)]
+    )
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "checkpoint-12-0.pt",
         "history-0.tsv",

@@ -3,7 +3,7 @@
 import os
 import re
 import signal
-import time
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from pretrain_samples import (
 
 from passerby.models import init_file
 from passerby.settings import Encoder
+from passerby.training import launch
 
 pytestmark = pytest.mark.slow
 SHORT = ARM.model_copy(update={"epochs": 4})
@@ -115,24 +116,36 @@ def test_a_stopped_run_ends_with_75_and_goes_on_to_the_same_bytes(undisturbed, t
     assert outputs(tmp_path) == undisturbed(1)
 
 
-def test_two_processes_train_what_one_does(tmp_path):
-    """To rounding: sums are taken in another order. Without small sub-batches, which amplify it."""
-    gentle = ARM.model_copy(update={"epochs": 2, "batch": 32, "bn_groups": 2, "lr": 0.01})
-    states, rows = [], []
+def test_two_processes_train_what_one_does(tmp_path, monkeypatch):
+    """In float64: in float32 BatchNorm over a few pictures makes much of a rounding."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    prepare(tmp_path)
+    for processes in (1, 2):
+        launch.torchrun("double_samples", tmp_path, processes, threads=1)
+    one, first, second = (torch.load(tmp_path / f"state-{n}.pt") for n in ("1-0", "2-0", "2-1"))
+    start, _ = init_file.read(tmp_path / "start.safetensors")
+    for name, tensor in one.items():
+        assert torch.equal(first[name], second[name]), name
+        begun = start.get(name.removeprefix("backbone."), torch.zeros(()))
+        moved = (tensor - begun).abs().max()
+        assert moved > 0, name
+        assert (tensor - first[name]).abs().max() <= 1e-4 * moved, name
+
+
+def test_two_processes_history_is_ones(tmp_path):
+    """From the settings to the file; while rounding has not grown yet."""
+    arm = ARM.model_copy(update={"epochs": 2, "batch": 64, "lr": 0.01})
+    written = []
     for processes in (1, 2):
         folder = tmp_path / str(processes)
-        prepare(folder, gentle, Encoder(last_stride=1))
+        prepare(folder, arm)
         code, said = run(folder, processes)
         assert code == 0, said
-        states.append(init_file.read(folder / "out" / "weights.safetensors")[0])
         lines = (folder / "out" / "history.tsv").read_text().splitlines()[1:]
-        rows.append(torch.tensor([[float(word) for word in line.split("\t")] for line in lines]))
-    torch.testing.assert_close(rows[0], rows[1], rtol=2e-4, atol=2e-4)
-    start = init_file.read(tmp_path / "1" / "start.safetensors")[0]
-    for name, tensor in states[0].items():
-        moved = (tensor - start[name]).abs().max()
-        assert moved > 0, name
-        assert (tensor - states[1][name]).abs().max() <= 2e-3 * moved, name
+        written.append([[float(word) for word in line.split("\t")] for line in lines])
+    assert len(written[0]) == 2
+    for one, two in zip(*written, strict=True):
+        assert two == pytest.approx(one, rel=1e-4)
 
 
 def test_processes_that_do_not_divide_are_refused(tmp_path):
@@ -155,9 +168,9 @@ def test_a_start_of_another_network_is_refused(tmp_path):
 
 def test_a_run_that_explodes_says_where_and_writes_nothing(tmp_path):
     prepare(tmp_path, SHORT.model_copy(update={"lr": 1e30, "warmup_steps": 0}))
-    begin_s = time.monotonic()
     code, said = run(tmp_path)
     assert code == 2
-    assert re.search(r"passerby: pretrain: the loss is nan at step \d+, learning rate 6\.25e\+28", said)
+    assert re.search(
+        r"passerby: pretrain: the loss is nan at step \d+, learning rate [\d.]+e\+28", said
+    )
     assert not (tmp_path / "out").exists()
-    assert time.monotonic() - begin_s < 100

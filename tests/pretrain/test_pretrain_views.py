@@ -99,7 +99,9 @@ def test_hue_is_torchvisions_on_floats(turn):
     images = floats(pictures(6))
     images[0] = 0.5  # grey has no hue
     wanted = FT.adjust_hue(images, turn)
-    torch.testing.assert_close(colours.hue(images, torch.full((6,), turn)), wanted, atol=2e-5, rtol=0)
+    torch.testing.assert_close(
+        colours.hue(images, torch.full((6,), turn)), wanted, atol=2e-5, rtol=0
+    )
 
 
 def test_jitter_goes_in_each_pictures_own_order():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from passerby import files
-from passerby.errors import BadInput, Stopped
+from passerby.errors import BadInput
 from passerby.training import launch
 
 HERE = Path(__file__).parent

@@ -14,9 +14,11 @@ import os
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from passerby import files
 from passerby.errors import STOPPED, BadInput, PasserbyError, Stopped
@@ -112,17 +114,31 @@ def _raise_outcome(path: Path, module: str, code: int) -> None:
         raise WorkersFailed(f"{module}: torchrun ended with {code}; the cause stands above")
 
 
-def worker(main: Callable[[Path], None]) -> None:
-    """A worker's program: run `main(folder)`, and leave refusals for the launcher to raise."""
+def worker(main: Callable[[Path], None]) -> NoReturn:
+    """A worker's program: run `main(folder)`, and leave refusals for the launcher to raise.
+
+    The process then ends at once, nothing taken down (`processes.joined` says why).
+    """
     die_with_parent()
-    if _orphaned():  # while Python started, before the kernel was asked
-        sys.exit(1)
-    folder = Path(sys.argv[1])
+    code = 1
+    if not _orphaned():  # while Python started, before the kernel was asked
+        code = _ended(main, Path(sys.argv[1]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _ended(main: Callable[[Path], None], folder: Path) -> int:
+    """Run `main(folder)` and return an exit code: 1 for an error of ours, shown in full."""
     try:
         main(folder)
     except PasserbyError as error:
         if not (folder / OUTCOME).exists():
             files.write_json(folder / OUTCOME, {"exit": error.exit_code, "message": str(error)})
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
 
 
 def die_with_parent() -> None:

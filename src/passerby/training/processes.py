@@ -64,6 +64,10 @@ def device_kind() -> str:
 def joined(threads: int) -> Iterator[Group]:
     """Join the group that torchrun's environment names; NCCL on GPUs, gloo on CPUs.
 
+    For programs that go through `launch.worker`: the group is left to the end of the process.
+    gloo's threads need Python's lock to let go of the last tensors, and taking the group down
+    holds that lock while it waits for them: a deadlock, now and then, at the end of a run.
+
     Args:
         threads: Of each process; sums depend on it, so it is not taken from the machine.
     """
@@ -77,7 +81,6 @@ def joined(threads: int) -> Iterator[Group]:
     dist.init_process_group(
         "nccl" if kind == "cuda" else "gloo", device_id=device if kind == "cuda" else None
     )
-    try:
-        yield Group(dist.get_rank(), dist.get_world_size(), device)
-    finally:
-        dist.destroy_process_group()
+    group = Group(dist.get_rank(), dist.get_world_size(), device)
+    yield group
+    group.wait()  # nobody leaves while another still listens

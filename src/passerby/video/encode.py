@@ -16,6 +16,7 @@ def write_mp4(
     fps: int,
     crf: int = 20,
     keyframe_every: int = 50,
+    preset: str = "fast",
 ) -> int:
     """Write frames as a video; equal frames give equal bytes.
 
@@ -25,6 +26,7 @@ def write_mp4(
         fps: Frames a second.
         crf: Quality of x264: 0 is lossless, 23 its default, more is worse.
         keyframe_every: Frames between two places where decoding can begin.
+        preset: x264's trade of time against size.
 
     Returns:
         How many frames were written.
@@ -42,7 +44,7 @@ def write_mp4(
         stream = container.add_stream("libx264", rate=fps)
         # One thread: x264 cuts pictures by the number of threads, so bytes would depend on it.
         stream.codec_context.thread_count = 1
-        stream.options = {"crf": str(crf), "g": str(keyframe_every), "preset": "fast"}
+        stream.options = {"crf": str(crf), "g": str(keyframe_every), "preset": preset}
         stream.pix_fmt = "yuv420p"
         for image in frames:
             if not count:

@@ -164,7 +164,7 @@ def _draw_walls(image: Image, base: int, rng: np.random.Generator) -> None:
     for x in np.arange(float(rng.uniform(0, 60)), image.shape[1], float(rng.uniform(90, 150))):
         _box(image, x, 0, x + 22, base, scaled(pale, 0.82))
     _box(image, 0, base - 12, image.shape[1], base - 8, (96, 120, 104))
-    for x in np.arange(0, image.shape[1], 14):
+    for x in range(0, image.shape[1], 14):
         _box(image, x, base - 12, x + 2, base, (96, 120, 104))
 
 

@@ -51,7 +51,9 @@ def _people_rows(city: Path) -> list[np.ndarray]:
 
 
 def _person(path: Path) -> np.ndarray:
-    image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    read = cv2.imread(str(path))
+    assert read is not None, path
+    image = cv2.cvtColor(read, cv2.COLOR_BGR2RGB)
     return cv2.resize(image, (64, 128), interpolation=cv2.INTER_AREA)
 
 

@@ -20,7 +20,7 @@ CUHK01_SIZE = (60, 160)
 _MARKET_CAMERAS = 6
 _CUHK03_IMAGES = 4
 """Of a person by a camera."""
-_QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 90]
+_OPTIONS = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 90], ".png": []}
 
 
 @dataclass(frozen=True)
@@ -167,5 +167,5 @@ def _write(path: Path, image: np.ndarray, size: tuple[int, int] | None) -> None:
         image = cv2.resize(
             image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         )
-    done = cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _QUALITY)
+    done = cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _OPTIONS[path.suffix])
     assert done, path

@@ -147,6 +147,6 @@ def shoot(world: World, city: str, street: int, place: int, video: Path, table: 
     camera = draw_camera(STREETS, stream("camera"), world.height_px, world.width_px)
     walks = draw_walks(looks_of(world, city, street), camera, world.fps, stream("walks"))
     boxes: dict[int, list[list[object]]] = {}
-    write_mp4(video, film(camera, walks, stream("noise"), boxes), world.fps, crf=23)
+    write_mp4(video, film(camera, walks, stream("noise"), boxes), world.fps, crf=26, preset="ultrafast")
     with files.written_whole(table) as beside:
         beside.write_bytes(pickle.dumps(boxes, protocol=4))
