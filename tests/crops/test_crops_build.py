@@ -11,7 +11,7 @@ import pytest
 from crop_samples import picture, write_video
 
 from passerby import files, seeds
-from passerby.crops.build import build, workers
+from passerby.crops.build import build
 from passerby.crops.store import CropStore
 from passerby.datasets.index import Benchmark, _image_hash
 from passerby.datasets.rows import Row
@@ -102,14 +102,6 @@ def test_bytes_do_not_depend_on_workers(data, monkeypatch):
         monkeypatch.setenv("PASSERBY_WORKERS", number)
         found.append(run(data))
     assert found[0] == found[1]
-
-
-def test_workers_must_be_a_number(monkeypatch):
-    monkeypatch.setenv("PASSERBY_WORKERS", "many")
-    with pytest.raises(BadInput, match="PASSERBY_WORKERS: found 'many', wanted a number from 1"):
-        workers()
-    monkeypatch.delenv("PASSERBY_WORKERS")
-    assert workers() == len(os.sched_getaffinity(0))
 
 
 def test_missing_sources_are_all_named_before_work_starts(data):

@@ -6,7 +6,6 @@ the end, does not depend on which worker cut what, or when.
 
 import errno
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -17,14 +16,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from passerby import files
+from passerby import files, parallel
 from passerby.crops import cut, images, montage, source
 from passerby.crops.source import Source
 from passerby.crops.store import CropStore, added, writing
 from passerby.errors import BadInput, listing
 from passerby.progress import Progress
 from passerby.settings import Crops
-from passerby.video import decode, detections
+from passerby.video import decode, detections, packets
 
 MONTAGE_TRACKS = 32
 MONTAGE_EACH = 4
@@ -84,20 +83,6 @@ def summary(header: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def workers() -> int:
-    """How many sources are cut at a time; decides no bytes.
-
-    Raises:
-        BadInput: `PASSERBY_WORKERS` is no number from 1.
-    """
-    given = os.environ.get("PASSERBY_WORKERS", "")
-    if not given:
-        return len(os.sched_getaffinity(0))
-    if not given.isdecimal() or int(given) < 1:
-        raise BadInput(f"PASSERBY_WORKERS: found '{given}', wanted a number from 1")
-    return int(given)
-
-
 def _videos(settings: Crops, data: Path) -> Iterator[Job]:
     found = detections.read(data / "detections.parquet")
     begins = np.searchsorted(found.video, np.arange(len(found.videos) + 1))
@@ -129,8 +114,8 @@ def _refuse_missing(jobs: list[Job]) -> None:
 
 def _contract(settings: Crops, data: Path, jobs: list[Job]) -> dict[str, Any]:
     """Everything that decides the bytes of a shard. Videos by size and time: hashing is slow."""
-    room = sorted(Path(__file__).parent.glob("*.py"))
-    code = b"".join(path.read_bytes() for path in [*room, Path(decode.__file__)])
+    sources = [*sorted(Path(__file__).parent.glob("*.py")), decode.__file__, packets.__file__]
+    code = b"".join(Path(path).read_bytes() for path in sources)
     stats = {job.name: job.input.stat() for job in jobs}
     return {
         "settings": settings.contract("benchmarks"),
@@ -145,7 +130,7 @@ def _cut(jobs: list[Job], shards: Mapping[str, Path]) -> None:
     """Cut the sources that an earlier run has not finished."""
     waiting = [job for job in jobs if not shards[job.name].exists()]
     done = len(jobs) - len(waiting)
-    pool = ThreadPoolExecutor(workers())
+    pool = ThreadPoolExecutor(parallel.workers())
     try:
         with Progress("crop", len(jobs), "sources", done=done) as progress:
             futures = [pool.submit(_finish, job, shards[job.name]) for job in waiting]

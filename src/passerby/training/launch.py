@@ -9,7 +9,6 @@ Nothing outlives the launcher: torchrun dies with it, and the workers with torch
 """
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
@@ -22,12 +21,12 @@ from typing import NoReturn
 
 from passerby import files
 from passerby.errors import STOPPED, BadInput, PasserbyError, Stopped
+from passerby.parallel import die_with_parent
 
 OUTCOME = "outcome.json"
 STOP = "stop"
 _LAUNCHER = "PASSERBY_LAUNCHER"
 """Environment: number of the process that launched."""
-_PR_SET_PDEATHSIG = 1
 
 
 class WorkersFailed(RuntimeError):
@@ -139,12 +138,6 @@ def _ended(main: Callable[[Path], None], folder: Path) -> int:
         traceback.print_exc()
         return 1
     return 0
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill this process when its parent ends (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _orphaned() -> bool:

@@ -6,6 +6,8 @@ import numpy as np
 from passerby.world.colours import Colour, hsv, mixed, scaled
 
 Image = np.ndarray
+_DRAWN_HEIGHT_PX = 270
+"""Places are drawn at this height, in which sizes of windows and cars are meant."""
 _WALLS: tuple[Colour, ...] = (
     (168, 120, 96), (196, 180, 152), (150, 152, 156), (184, 150, 112), (206, 198, 188),
     (128, 108, 98),
@@ -22,7 +24,9 @@ def draw(ground: str, rng: np.random.Generator, height_px: int, width_px: int, b
         width_px: W.
         base: Row at which the ground begins.
     """
-    image = np.empty((height_px, width_px, 3), np.uint8)
+    scale = _DRAWN_HEIGHT_PX / height_px
+    image = np.empty((_DRAWN_HEIGHT_PX, round(width_px * scale), 3), np.uint8)
+    base = round(base * scale)
     _draw_sky(image, base, rng)
     if ground == "street":
         _draw_houses(image, base, rng)
@@ -33,7 +37,7 @@ def draw(ground: str, rng: np.random.Generator, height_px: int, width_px: int, b
         _draw_walls(image, base, rng)
         _draw_plates(image, base, rng)
     _weather(image, rng)
-    return image
+    return cv2.resize(image, (width_px, height_px), interpolation=cv2.INTER_AREA)
 
 
 def _box(image: Image, left: float, top: float, right: float, bottom: float, c: Colour) -> None:

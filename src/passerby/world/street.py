@@ -23,7 +23,7 @@ PHASES = 10
 _MEAN_HEIGHT_M = 1.7
 _STRIDE = 0.82
 """Length of two steps, in body heights."""
-_LEAST_INSIDE, _LEAST_VISIBLE = 0.15, 0.4
+_LEAST_INSIDE, _LEAST_VISIBLE = 0.4, 0.4
 """Below these shares of a person a detector finds nobody."""
 
 
@@ -147,6 +147,7 @@ def shoot(world: World, city: str, street: int, place: int, video: Path, table: 
     camera = draw_camera(STREETS, stream("camera"), world.height_px, world.width_px)
     walks = draw_walks(looks_of(world, city, street), camera, world.fps, stream("walks"))
     boxes: dict[int, list[list[object]]] = {}
-    write_mp4(video, film(camera, walks, stream("noise"), boxes), world.fps, crf=26, preset="ultrafast")
+    frames = film(camera, walks, stream("noise"), boxes)
+    write_mp4(video, frames, world.fps, crf=26, preset="ultrafast")
     with files.written_whole(table) as beside:
         beside.write_bytes(pickle.dumps(boxes, protocol=4))
