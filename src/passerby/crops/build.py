@@ -114,7 +114,11 @@ def _refuse_missing(jobs: list[Job]) -> None:
 
 def _contract(settings: Crops, data: Path, jobs: list[Job]) -> dict[str, Any]:
     """Everything that decides the bytes of a shard. Videos by size and time: hashing is slow."""
-    sources = [*sorted(Path(__file__).parent.glob("*.py")), decode.__file__, packets.__file__]
+    sources = [
+        *map(str, sorted(Path(__file__).parent.glob("*.py"))),
+        str(decode.__file__),
+        str(packets.__file__),
+    ]
     code = b"".join(Path(path).read_bytes() for path in sources)
     stats = {job.name: job.input.stat() for job in jobs}
     return {
