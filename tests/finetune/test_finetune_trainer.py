@@ -71,7 +71,7 @@ def test_c2_a_start_that_lacks_a_tensor_is_refused(make: Make, encoder: Encoder)
     state = backbones.build(encoder).state_dict()
     backbone = make().model.backbone
     del state["layer4.1.conv2.weight"]
-    with pytest.raises(BadInput, match=r"1 tensors missing: layer4\.1\.conv2\.weight"):
+    with pytest.raises(BadInput, match=r"1 tensor missing: layer4\.1\.conv2\.weight"):
         training.load_start(backbone, state, encoder)
 
 
