@@ -135,7 +135,7 @@ def test_a_changed_temperature_runs_again_from_pretraining_on(undisturbed: Run) 
         )
     finally:
         params.write_text(text)
-    assert re.findall(r"^(\S+):$", done.stdout, re.M) == ["pretrain@moco"]
+    assert sorted(re.findall(r"^(\S+):$", done.stdout, re.M)) == ["pretrain@moco", "report"]
 
 
 def kill_half_way(folder: Path, stage: str, took_s: float) -> None:
@@ -169,6 +169,7 @@ def test_a_kill_of_dvc_alone_is_waited_for(undisturbed: Run, tmp_path: Path) -> 
         assert time.monotonic() < deadline_s
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGKILL)  # its stage lives on
+    process.wait()
     again = repro(folder, "-s", "-f", stage)
     process.communicate()
     assert "of an earlier run is still at this; waiting for it" in again.said

@@ -185,7 +185,12 @@ def test_weights_that_are_no_numbers_are_not_kept(
 
 @pytest.mark.slow
 def test_the_stage_killed_with_sigkill_goes_on_and_ends_with_equal_bytes(
-    finetune: Run, benchmark_set: Benchmark, plan: Finetune, scratch: Path, tmp_path: Path
+    finetune: Run,
+    benchmark_set: Benchmark,
+    plan: Finetune,
+    encoder: Encoder,
+    scratch: Path,
+    tmp_path: Path,
 ) -> None:
     changes = {"iterations": 30, "iterations_per_epoch": 3}
     finetune("undisturbed", **changes)
@@ -194,6 +199,7 @@ def test_the_stage_killed_with_sigkill_goes_on_and_ends_with_equal_bytes(
     sets["noise"] = {**sets["city-market1501"], "root": str(benchmark_set.root)}
     params["finetune"] = {**plan.model_dump(mode="json"), **changes}
     params["compute"] = {"threads": 1}
+    params["encoder"] = encoder.model_dump(mode="json")
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     (tmp_path / "data").mkdir()
     (tmp_path / "init").rename(tmp_path / "data" / "init")
@@ -214,9 +220,9 @@ def test_the_stage_killed_with_sigkill_goes_on_and_ends_with_equal_bytes(
 
 @pytest.mark.slow
 def test_the_stage_says_how_it_is_called() -> None:
-    command = [sys.executable, str(ROOT / "stages" / "finetune.py"), "moco", "many", "0"]
+    command = [sys.executable, str(ROOT / "stages" / "finetune.py"), "moco", "100"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == (
-        "passerby: INIT PERCENT SEED wanted, found moco many 0; numbers for the last two\n"
+        "passerby: found 2 arguments, wanted: python stages/finetune.py INIT PERCENT SEED\n"
     )

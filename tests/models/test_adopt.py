@@ -90,7 +90,9 @@ def test_adopted_network_has_no_tensors_to_hand_out(network, tmp_path):
 def test_osnet_embeds_real_pictures_alike_in_both_libraries(realdata, tmp_path):
     imagenet = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     path = realdata / "models" / "osnet_x0_25_market1501.onnx"
-    card = adopt.adopt(path, tmp_path / "m", 256, 128, *imagenet, "euclidean", "OSNet x0.25")
+    card = adopt.adopt(
+        path, tmp_path / "m", 256, 128, *imagenet, "euclidean", "OSNet", "Market", "opencv-bilinear"
+    )
     assert card.embedding_size == 512
     pictures = sorted((realdata / "Market-1501-v15.09.15" / "query").glob("*.jpg"))[:4]
     found = Embedder.load(tmp_path / "m").embed_files(pictures, progress=False)

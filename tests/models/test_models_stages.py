@@ -42,7 +42,7 @@ def test_a_start_goes_through_both_stages_unchanged(city, capsys):
 
 
 def test_unknown_start_is_refused_with_those_that_there_are():
-    with pytest.raises(BadInput, match=r"no start 'imagenet' in params\.yaml; there are: random"):
+    with pytest.raises(BadInput, match=r"starts: no 'imagenet'; known: random"):
         stage("initialise").main("imagenet")
 
 

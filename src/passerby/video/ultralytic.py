@@ -81,7 +81,8 @@ def _imported(home: Path, offline: bool) -> Any:
     import passerby.vision  # noqa: F401 (or its import of torchvision fails beside a CPU torch)
 
     try:
-        import ultralytics
+        with np.printoptions():  # it changes how all numbers print
+            import ultralytics
     except ImportError as error:
         raise BadInput(
             f"detect.method 'ultralytics' needs the package 'ultralytics' ({error}): install it as "
