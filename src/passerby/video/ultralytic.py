@@ -81,8 +81,9 @@ def _imported(home: Path, offline: bool) -> Any:
     import passerby.vision  # noqa: F401 (or its import of torchvision fails beside a CPU torch)
 
     try:
-        with np.printoptions():  # it changes how all numbers print
+        with np.printoptions():  # its utilities change how all numbers print
             import ultralytics
+            import ultralytics.utils
     except ImportError as error:
         raise BadInput(
             f"detect.method 'ultralytics' needs the package 'ultralytics' ({error}): install it as "
