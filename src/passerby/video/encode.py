@@ -4,10 +4,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 
 from passerby import files
 from passerby.errors import BadInput
+
+PRESET = "ultrafast"
+"""Of x264. With `fast`, five of 500 files of equal frames had other bytes, with this one none."""
 
 
 def write_mp4(
@@ -16,7 +20,6 @@ def write_mp4(
     fps: int,
     crf: int = 20,
     keyframe_every: int = 50,
-    preset: str = "fast",
 ) -> int:
     """Write frames as a video; equal frames give equal bytes.
 
@@ -26,7 +29,6 @@ def write_mp4(
         fps: Frames a second.
         crf: Quality of x264: 0 is lossless, 23 its default, more is worse.
         keyframe_every: Frames between two places where decoding can begin.
-        preset: x264's trade of time against size.
 
     Returns:
         How many frames were written.
@@ -44,7 +46,7 @@ def write_mp4(
         stream = container.add_stream("libx264", rate=fps)
         # One thread: x264 cuts pictures by the number of threads, so bytes would depend on it.
         stream.codec_context.thread_count = 1
-        stream.options = {"crf": str(crf), "g": str(keyframe_every), "preset": preset}
+        stream.options = {"crf": str(crf), "g": str(keyframe_every), "preset": PRESET}
         stream.pix_fmt = "yuv420p"
         for image in frames:
             if not count:
@@ -55,7 +57,9 @@ def write_mp4(
                     f"{path}: frame {count} is {image.shape[1]}x{image.shape[0]}; even sizes, all "
                     f"as the first ({size[0]}x{size[1]}), were wanted"
                 )
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            # FFmpeg's own conversion rounds by where the picture happens to lie in memory.
+            planes = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
             count += 1
         if not count:
             raise BadInput(f"{path}: no frame to write")

@@ -148,6 +148,6 @@ def shoot(world: World, city: str, street: int, place: int, video: Path, table: 
     walks = draw_walks(looks_of(world, city, street), camera, world.fps, stream("walks"))
     boxes: dict[int, list[list[object]]] = {}
     frames = film(camera, walks, stream("noise"), boxes)
-    write_mp4(video, frames, world.fps, crf=26, preset="ultrafast")
+    write_mp4(video, frames, world.fps, crf=26)
     with files.written_whole(table) as beside:
         beside.write_bytes(pickle.dumps(boxes, protocol=4))
