@@ -44,12 +44,7 @@ class Trainer:
         encoder.to(group.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.query_encoder, self.key_encoder = moco.pair(encoder, arm.bn_groups // group.world)
         self.queue = Queue(arm.queue, arm.dim, arm.seed).to(group.device)
-        self.distributed = DistributedDataParallel(
-            self.query_encoder,
-            device_ids=[group.device] if group.device.type == "cuda" else None,
-            forward_sync_buffers=False,  # statistics are averaged once, at the end
-            gradient_as_bucket_view=True,
-        )
+        self.distributed = _distributed(self.query_encoder, group)
         self.optimiser = torch.optim.SGD(
             self.query_encoder.parameters(),
             lr=arm.lr,
