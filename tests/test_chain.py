@@ -1,7 +1,7 @@
 """The whole chain on the tiny city: it runs, runs once, and survives a kill of any stage.
 
 Real processes all the way: dvc, yt-dlp against a server on loopback, torchrun, fast-reid. A stage
-is killed about half-way through the time that it took undisturbed.
+is killed half-way through the time that it took undisturbed.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from passerby.settings import profile
@@ -138,20 +139,32 @@ def test_a_changed_temperature_runs_again_from_pretraining_on(undisturbed: Run) 
     assert sorted(re.findall(r"^(\S+):$", done.stdout, re.M)) == ["pretrain@moco", "report"]
 
 
-def kill_half_way(folder: Path, stage: str, took_s: float) -> None:
-    """Start one stage and kill it and everything around it about half-way."""
+def kill_in_the_middle(folder: Path, stage: str, took_s: float) -> bool:
+    """Start one stage and kill it and dvc half-way; False if it had ended before."""
     process = start(folder, "-s", stage)
-    time.sleep(max(took_s * 0.55, 0.5))
-    os.killpg(process.pid, signal.SIGKILL)
+    assert process.stdout is not None
+    while "Running stage" not in process.stdout.readline():
+        assert process.poll() is None
+    half_way_s = time.monotonic() + took_s / 2
+    while time.monotonic() < half_way_s and process.poll() is None:
+        time.sleep(0.05)
+    # dvc waits for the stage: it is not at its own files, which it writes in place.
+    in_the_middle = process.poll() is None and bool(psutil.Process(process.pid).children())
+    if in_the_middle:
+        os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+    return in_the_middle
 
 
 def test_a_kill_of_any_stage_changes_no_byte(undisturbed: Run, tmp_path: Path) -> None:
     folder = new_project(tmp_path / "project")
+    killed = []
     for stage, took_s in undisturbed.took_s.items():
         if stage:
-            kill_half_way(folder, stage, took_s)
+            if kill_in_the_middle(folder, stage, took_s):
+                killed.append(stage)
             repro(folder, "-s", stage)
+    assert {"world@city", "crop", "pretrain@moco", "finetune@moco-100-0"} <= set(killed)
     rest = repro(folder)
     assert "Running stage" not in rest.said
     for name in ("data/crops.lmdb", "data/pretrain/moco/weights.safetensors"):
@@ -176,3 +189,21 @@ def test_a_kill_of_dvc_alone_is_waited_for(undisturbed: Run, tmp_path: Path) -> 
     assert again.sha256("data/pretrain/moco/weights.safetensors") == undisturbed.sha256(
         "data/pretrain/moco/weights.safetensors"
     )
+
+
+def test_make_repro_goes_on_from_a_lock_that_a_kill_cut_short(undisturbed: Run) -> None:
+    folder = undisturbed.folder
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder / name)
+    (folder / ".venv").mkdir()
+    (folder / ".venv" / "ready").touch()
+    lock = folder / ".dvc" / "tmp" / "rwlock"
+    lock.write_text("")
+    alone = start(folder)
+    said, _ = alone.communicate()
+    assert alone.returncode != 0
+    assert "RWLock" in said
+    made = subprocess.run(
+        ["make", "repro"], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=True
+    )
+    assert "Data and pipelines are up to date." in made.stdout

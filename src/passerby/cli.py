@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     _add_adopt(verbs)
     _add_embed(verbs)
     _add_evaluate(verbs)
+    _add_record(verbs)
     return top
 
 
@@ -256,6 +257,21 @@ def _judged(model: Path, name: str | None, params: Path, flip: bool) -> tuple[An
     asked = read.evaluate.model_copy(update={"flip": flip})
     benchmark = index.build(name, read.benchmark(name))
     return judging.judge(Embedder.load(model), benchmark, asked, read.compute.threads)
+
+
+def _add_record(verbs: Any) -> None:
+    made = _verb(verbs, record, "record")
+    made.add_argument("out", type=Path, help="the table, e.g. docs/results/mine.tsv")
+    made.add_argument("--params", type=Path, default=Path("params.yaml"), help="whose branches")
+
+
+def record(out: Path, params: Path) -> None:
+    """Keep the results of the graph as a table with the commit and a hash of the settings."""
+    from passerby import settings
+    from passerby.report import record as recording
+
+    count = recording.record(out, settings.read(params))
+    print(f"{out}: {count} rows")
 
 
 if __name__ == "__main__":

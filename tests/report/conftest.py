@@ -14,6 +14,7 @@ from passerby import files, settings
 from passerby.report import outcomes
 from passerby.settings import Params
 
+ROOT = Path(__file__).resolve().parents[2]
 MAP = {"random": 0.20, "moco": 0.25, "attributes": 0.10, "part": 0.30, "part-moco": 0.28}
 UNSEEN_LESS = 0.08
 GAIN_BY_SEED = 0.01
@@ -21,7 +22,7 @@ GAIN_BY_SEED = 0.01
 
 def asked(sections: dict[str, Any] | None = None, **branches: Any) -> Params:
     """The city's settings with changed branches, and with keys added to other sections."""
-    values = yaml.safe_load(Path("profiles/city.yaml").read_text())
+    values = yaml.safe_load((ROOT / "profiles" / "city.yaml").read_text())
     for name, keys in (sections or {}).items():
         values[name] |= keys
     values["branches"].update(branches)
