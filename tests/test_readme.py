@@ -1,0 +1,78 @@
+"""What the README says is so: commands parse, links lead somewhere, the graph is the graph."""
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+import passerby
+from passerby import cli
+from passerby.settings import profile
+
+ROOT = Path(__file__).resolve().parent.parent
+TEXT = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of one language."""
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+
+
+COMMANDS = [
+    part.strip()
+    for block in blocks("sh")
+    for line in block.splitlines()
+    for part in line.split("#")[0].split("&&")
+    if part.strip().startswith("passerby ")
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_ours_is_one_that_parses(command: str) -> None:
+    cli.parser().parse_args(shlex.split(command)[1:])
+
+
+def test_every_verb_is_shown() -> None:
+    verbs = next(iter(cli.parser()._subparsers._group_actions)).choices  # type: ignore[union-attr]
+    assert {verb for verb in verbs if not re.search(rf"`?passerby {verb}\b", TEXT)} == set()
+
+
+def test_the_names_that_are_imported_are_public() -> None:
+    for names in re.findall(r"from passerby import (.+)", TEXT):
+        assert set(names.split(", ")) <= set(passerby.__all__)
+
+
+def test_links_and_pictures_lead_to_files() -> None:
+    places = [place for place in re.findall(r"\]\(([^)]+)\)", TEXT) if "://" not in place]
+    assert places
+    assert [place for place in places if not (ROOT / place).exists()] == []
+
+
+def test_the_profiles_are_all_in_the_table() -> None:
+    table = TEXT.split("## Profiles")[1].split("## ")[0]
+    shown = re.findall(r"^\| `([\w-]+)` \|", table, re.M)
+    assert sorted(shown) == sorted(profile.names(ROOT / "profiles"))
+
+
+def test_settings_that_are_shown_exist() -> None:
+    known = yaml.safe_load((ROOT / "profiles" / "city.yaml").read_text())
+    for block in blocks("yaml"):
+        for section, keys in yaml.safe_load(block).items():
+            assert set(keys) <= set(known[section])
+
+
+@pytest.mark.slow
+def test_the_graph_is_the_one_that_dvc_draws(tmp_path: Path) -> None:
+    for name in ("dvc.yaml", "stages", "src"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    (tmp_path / "params.yaml").write_text(profile.compose("city", ROOT / "profiles"))
+    subprocess.run(["dvc", "init", "--no-scm", "-q"], cwd=tmp_path, check=True)
+    done = subprocess.run(
+        ["dvc", "dag", "--md"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert blocks("mermaid") == re.findall(r"```mermaid\n(.*?)```", done.stdout, re.DOTALL)
