@@ -12,7 +12,8 @@ from passerby.crops.build import build
 def main() -> None:
     params = settings.read("params.yaml")
     roots = {name: params.benchmarks[name].root for name in params.crops.benchmarks}
-    build(params.crops, roots, Path("data"))
+    people = Path(params.videos.root) / "people.tsv"
+    build(params.crops, roots, Path("data"), people)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,16 @@ from passerby.pretrain.run import pretrain
 
 def main(name: str) -> None:
     params = settings.read("params.yaml")
+    arm = params.arm(name)
+    watched = arm.monitor.benchmark
     pretrain(
         name,
-        params.arm(name),
+        arm,
         params.encoder,
         params.compute.threads,
         crops="data/crops.lmdb",
         init=f"data/init/{params.arms[name].start}.safetensors",
+        benchmark=(f"data/benchmarks/{watched}.tsv", params.benchmark(watched).root),
         out=f"data/pretrain/{name}",
     )
 

@@ -28,6 +28,7 @@ def make_source(name: str, count: int = 6, **changes: object) -> Source:
         "camera": np.zeros(count),
         "width": np.full(count, 20),
         "height": np.full(count, 40),
+        "person": np.where(number % 5 == 4, -1, number % 2),
     }
     fields = {
         "name": name,

@@ -55,7 +55,7 @@ def test_header_accounts_for_every_box(make_store):
         make_source("de+bonn+a"), make_source("de+bonn+b", count=0, boxes=3, left_out={"cut": 3})
     )
     assert store.header == {
-        "format": "passerby.crops/1",
+        "format": "passerby.crops/2",
         "crops": 6,
         "boxes": 11,
         "tracks": 2,
@@ -101,12 +101,12 @@ def test_a_crop_outside_the_store_is_an_index_error(make_store):
 
 
 def test_store_refuses_other_version(make_store, monkeypatch):
-    monkeypatch.setattr(store_module, "FORMAT", "passerby.crops/2")
+    monkeypatch.setattr(store_module, "FORMAT", "passerby.crops/3")
     path = make_store(make_source("de+bonn+a")).path
     monkeypatch.undo()
     with pytest.raises(BadInput) as error:
         CropStore(path)
-    assert "'passerby.crops/2' found, 'passerby.crops/1' wanted" in str(error.value)
+    assert "'passerby.crops/3' found, 'passerby.crops/2' wanted" in str(error.value)
 
 
 def test_store_refuses_a_file_without_header_as_unfinished(tmp_path):
@@ -217,7 +217,7 @@ def test_a_transaction_holds_a_fixed_number_of_crops(make_store):
     sources = [make_source(f"de+bonn+{name}", count=500) for name in "abcde"]
     store = make_store(*sources)
     transactions = store._env.info()["last_txnid"]
-    assert transactions == 3 + 8 + 1  # 2,500 crops by the thousand, the columns, the header
+    assert transactions == 3 + 9 + 1  # 2,500 crops by the thousand, the columns, the header
 
 
 def test_the_map_grows_with_the_crops(make_store, monkeypatch):

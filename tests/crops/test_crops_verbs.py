@@ -15,7 +15,7 @@ def path(make_store):
 def test_info_is_a_table_of_what_the_store_holds(path):
     size_mb = path.stat().st_size / 1e6
     assert verbs.info(path).splitlines() == [
-        f"{path}: passerby.crops/1, {size_mb:,.1f} MB",
+        f"{path}: passerby.crops/2, {size_mb:,.1f} MB",
         "           8 crops of 12 boxes",
         "           4 tracks; 1 crops without one",
         "           3 cameras, 3 sources",

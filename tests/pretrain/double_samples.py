@@ -8,27 +8,32 @@ from pretrain_samples import ARM, ENCODER
 
 from passerby.crops.store import CropStore
 from passerby.models import backbones
-from passerby.pretrain import loop, moco, positives
+from passerby.pretrain import moco, positives
+from passerby.pretrain.cropset import CropSet
 from passerby.pretrain.feed import Feed
-from passerby.pretrain.main import _average_statistics
-from passerby.pretrain.resident import Resident
+from passerby.pretrain.pictures import Resident
+from passerby.pretrain.trainer import Trainer
 from passerby.training import launch, processes
 
 
 def main(folder: Path) -> None:
     with processes.joined(threads=1) as group:
-        store = CropStore(folder / "crops.lmdb")
-        crops = Resident(store, ARM.height_px, ARM.width_px, threads=1, quiet=True)
-        feed = Feed(crops, positives.kind("tracklet", store), ARM, ENCODER, group)
+        crops = CropSet.of(CropStore(folder / "crops.lmdb"))
+        kept = Resident(crops, (ARM.height_px, ARM.width_px), 1, group.device, quiet=True)
+        kind = positives.kind(ARM, crops)
+        feed = Feed(crops, kept, kind, ARM, ENCODER, group, threads=1)
         encoder = moco.seeded(backbones.build(ENCODER), ARM.dim, ARM.mlp, ARM.seed).double()
-        trainer = loop.Trainer(encoder, ARM, group, "fp32")
+        trainer = Trainer(encoder, kind, ARM, group, "fp32")
         measured = []
         for step in range(4):
             batch = feed.batch(step)
             batch = replace(batch, queries=batch.queries.double(), keys=batch.keys.double())
             measured.append(group.mean(trainer.train_step(batch, 40)))
-        _average_statistics(trainer.query_encoder, group)
-        state = {"measured": torch.stack(measured), **trainer.query_encoder.state_dict()}
+        state = {
+            "measured": torch.stack(measured),
+            **{f"backbone.{k}": v for k, v in trainer.backbone().state_dict().items()},
+            **{f"head.{k}": v for k, v in trainer.query_encoder.head.state_dict().items()},
+        }
         torch.save(state, folder / f"state-{group.world}-{group.rank}.pt")
 
 

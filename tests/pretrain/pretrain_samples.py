@@ -3,26 +3,31 @@
 python pretrain_samples.py FOLDER
 """
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 sys.path.append(str(Path(__file__).parent.parent / "crops"))
-from crop_samples import make_source
+from crop_samples import make_source, picture
 
 from passerby import errors
+from passerby.crops.cut import encoded
 from passerby.crops.source import COLUMNS
 from passerby.crops.store import writing
+from passerby.datasets.index import Benchmark
+from passerby.datasets.rows import Row
 from passerby.models import backbones, init_file
 from passerby.models.init_file import InitHeader
 from passerby.pretrain.run import pretrain
-from passerby.settings import Encoder, Pretrain
+from passerby.settings import Encoder, Monitor, Pretrain
 
 ENCODER = Encoder(architecture="resnet18", last_stride=2)
 ARM = Pretrain(
@@ -38,12 +43,16 @@ ARM = Pretrain(
     resident_scale=1.0,
     precision="fp32",
     checkpoint_s=1e-3,
+    monitor=Monitor(benchmark="people", people=4),
 )
 """40 steps; a checkpoint every ten."""
 
 
-def write_crops(path: Path, count: int = 64) -> None:
-    """Two videos; tracks of eight crops, and of each video's crops the last has none."""
+def write_crops(path: Path, count: int = 64, person: np.ndarray | None = None) -> None:
+    """Two videos; tracks of eight crops, and of each video's crops the last has none.
+
+    The same people, one a track, walk past both cameras; or `person`, of a video's crops.
+    """
     half = count // 2
     number = np.arange(half)
     columns = {
@@ -54,11 +63,26 @@ def write_crops(path: Path, count: int = 64) -> None:
         "camera": number * 0,
         "width": np.full(half, 20),
         "height": np.full(half, 40),
+        "person": number // 8 if person is None else person,
     }
     columns = {key: columns[key].astype(dtype) for key, dtype in COLUMNS.items()}
     with writing(path) as writer:
         for name in ("de+bonn+a", "de+bonn+b"):
             writer.add(make_source(name, count=half, columns=columns))
+
+
+def write_people(folder: Path, count: int = 6) -> Path:
+    """A labelled set whose training people are seen twice by each of two cameras; its index."""
+    rows, hashes = [], []
+    for person, camera, number in product(range(1, count + 1), (1, 2), (0, 1)):
+        name = f"{person:04}_c{camera}_{number}.jpg"
+        data = encoded(picture(person * 10 + camera * 2 + number), 95)
+        (folder / name).write_bytes(data)
+        rows.append(Row("train", name, person, camera, 0, number))
+        hashes.append(hashlib.sha256(data).hexdigest()[:16])
+    header = {"name": "people", "kind": "market1501", "counts": {}}
+    Benchmark(header, folder, tuple(rows), tuple(hashes)).write(folder / "people.tsv")
+    return folder / "people.tsv"
 
 
 def write_start(path: Path, encoder: Encoder = ENCODER) -> None:
@@ -72,6 +96,12 @@ def prepare(folder: Path, arm: Pretrain = ARM, encoder: Encoder = ENCODER) -> No
     folder.mkdir(parents=True, exist_ok=True)
     write_crops(folder / "crops.lmdb")
     write_start(folder / "start.safetensors")
+    write_people(folder)
+    prepare_settings(folder, arm, encoder)
+
+
+def prepare_settings(folder: Path, arm: Pretrain, encoder: Encoder = ENCODER) -> None:
+    """Settings for `run` in `folder`."""
     asked = {"arm": arm.model_dump(mode="json"), "encoder": encoder.model_dump(mode="json")}
     (folder / "asked.json").write_text(json.dumps(asked))
 
@@ -141,6 +171,7 @@ def main(folder: Path) -> None:
         threads=1,
         crops=str(folder / "crops.lmdb"),
         init=str(folder / "start.safetensors"),
+        benchmark=(str(folder / "people.tsv"), str(folder)),
         out=str(folder / "out"),
     )
 

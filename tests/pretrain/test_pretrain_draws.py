@@ -172,6 +172,6 @@ def test_an_unknown_list_is_refused(name):
     with pytest.raises(BadInput) as refused:
         recipe(name)
     assert str(refused.value) == (
-        f"views: no list is called '{name}'; known: mocov2, moco, reid, and "
+        f"views: no list is called '{name}'; known: mocov2, moco, reid or "
         "ori[-cj][-gs][-gb][+wcj|+wwcj][+wre|+re|+sre|+ssre]"
     )

@@ -1,189 +1,158 @@
-import copy
-from dataclasses import replace
-
 import pytest
 import torch
-import torch.nn.functional as F
-from pretrain_samples import ARM, ENCODER, write_crops
+from pretrain_samples import ARM, ENCODER, write_crops, write_people
+from trainer_samples import made
 
 from passerby.crops.store import CropStore
+from passerby.datasets import index
 from passerby.errors import BadInput, Stopped
-from passerby.models import backbones
-from passerby.pretrain import loop, moco, positives
-from passerby.pretrain.feed import Feed
-from passerby.pretrain.resident import Resident
-from passerby.training.processes import Group
+from passerby.pretrain.cropset import CropSet
+from passerby.pretrain.loop import Loop
+from passerby.pretrain.monitor import Monitor
+from passerby.settings import Mining
+from passerby.training import checkpoint
 
-CPU = torch.device("cpu")
-QUICK = {"height_px": 16, "width_px": 8, "epochs": 3}
+pytestmark = pytest.mark.slow
+MINED = {"positives": "mined", "mining": Mining(from_epoch=1, every_epochs=1, min_similarity=-1)}
 
 
 @pytest.fixture(scope="module")
-def crops(tmp_path_factory) -> CropStore:
+def crops(tmp_path_factory) -> CropSet:
     path = tmp_path_factory.mktemp("loop") / "crops.lmdb"
     write_crops(path)
-    return CropStore(path)
-
-
-def trainer(group: Group, dtype: torch.dtype = torch.float32, **changes: object) -> loop.Trainer:
-    arm = ARM.model_copy(update=QUICK | changes)
-    encoder = moco.seeded(backbones.build(ENCODER), arm.dim, arm.mlp, arm.seed)
-    return loop.Trainer(encoder.to(dtype), arm, group, "fp32")
-
-
-def feed(crops: CropStore, group: Group, **changes: object) -> Feed:
-    arm = ARM.model_copy(update=QUICK | changes)
-    resident = Resident(crops, arm.height_px, arm.width_px, threads=1, quiet=True)
-    return Feed(resident, positives.kind(arm.positives, crops), arm, ENCODER, group)
+    return CropSet.of(CropStore(path))
 
 
 def never() -> bool:
     return False
 
 
-@pytest.mark.parametrize(
-    ("world", "changes", "words"),
-    [
-        (
-            3,
-            {},
-            "pretrain: 3 processes, which do not divide bn_groups 4 and batch 16; "
-            "set PASSERBY_PROCESSES to a number that does",
-        ),
-        (
-            1,
-            {"bn_groups": 5},
-            "pretrain: bn_groups 5 does not divide batch 16: set one of them so that it does",
-        ),
-    ],
-)
-def test_shares_that_are_not_whole_are_refused(world, changes, words):
-    with pytest.raises(BadInput) as refused:
-        trainer(Group(0, world, CPU), **changes)
-    assert str(refused.value) == words
+def loop(crops, group, folder, contract=None, stop=never, watch=None, **changes) -> Loop:
+    trainer, feed = made(crops, group, **changes)
+    folder.mkdir(exist_ok=True)
+    return Loop(trainer, feed, folder, folder / "out", contract or {"a": 1}, stop, watch)
 
 
-@pytest.mark.slow
-def test_a_step_is_algorithm_1(group, crops):
-    """Two steps against the same written out, without DDP, fused updates or in-place tricks.
-
-    In float64, because BatchNorm over four pictures makes much of a rounding.
-    """
-    made, source = trainer(group, torch.float64, warmup_steps=0), feed(crops, group)
-    query, key = copy.deepcopy(made.query_encoder), copy.deepcopy(made.key_encoder)
-    queue, labels = made.queue.keys.clone(), made.queue.labels.clone()
-    velocity = {name: torch.zeros_like(p) for name, p in query.named_parameters()}
-    for step, rate in ((0, 0.05 / 16), (1, 0.05 / 16 * 0.982962913144534)):  # of 12 steps
-        batch = source.batch(step)
-        batch = replace(batch, queries=batch.queries.double(), keys=batch.keys.double())
-        measured = made.train_step(batch, 12)
-        q = F.normalize(query(batch.queries))
-        with torch.no_grad():
-            for name, parameter in key.named_parameters():
-                parameter.copy_(0.99 * parameter + 0.01 * query.get_parameter(name))
-            k = F.normalize(key(batch.keys))[batch.unshuffle]
-        logits = torch.cat([(q * k).sum(1, keepdim=True), q @ queue.double().T], 1) / 0.1
-        for i, label in enumerate(batch.labels):
-            logits[i, 1:][(labels == label) & (label >= 0)] = -torch.inf
-        loss = F.cross_entropy(logits, torch.zeros(16, dtype=torch.int64))
-        gradients = torch.autograd.grad(loss, list(query.parameters()))
-        with torch.no_grad():
-            for (name, parameter), gradient in zip(
-                query.named_parameters(), gradients, strict=True
-            ):
-                velocity[name] = 0.9 * velocity[name] + gradient + 1e-4 * parameter
-                parameter -= rate * velocity[name]
-        places = (torch.arange(16) + 16 * step) % 40
-        queue[places], labels[places] = k.float(), batch.key_labels
-        spread = q.detach().std(0).mean() * 4
-        wanted = torch.stack([loss.detach(), (logits.argmax(1) == 0).float().mean(), spread])
-        torch.testing.assert_close(measured[:3], wanted.float(), atol=1e-5, rtol=1e-5)
-        assert measured[3].item() == pytest.approx(rate)
-    for ours, slow in ((made.query_encoder, query), (made.key_encoder, key)):
-        for name, tensor in ours.state_dict().items():
-            torch.testing.assert_close(tensor, slow.state_dict()[name], atol=2e-6, rtol=1e-5)
-    torch.testing.assert_close(made.queue.keys, queue, atol=1e-5, rtol=0)
-    assert torch.equal(made.queue.labels, labels)
-    assert made.step == 2
+def table(path) -> list[list[str]]:
+    return [line.split("\t") for line in path.read_text().splitlines()]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("lr", "step"), [(1e9, 1), (float("inf"), 0)])
-def test_a_loss_that_is_no_number_ends_the_run_with_step_and_rate(group, crops, lr, step):
-    arm = {"lr": lr, "warmup_steps": 0}
-    made, source = trainer(group, **arm), feed(crops, group, **arm)
-    if step == 0:  # the start itself is broken
-        made.query_encoder.head[-1].bias.data.fill_(float("nan"))
-        made.arm = made.arm.model_copy(update={"lr": 16.0})
-    with pytest.raises(BadInput) as refused:
-        for at in range(12):
-            made.train_step(source.batch(at), 12)
-    assert made.step >= step
-    rate = made.optimiser.param_groups[0]["lr"]
-    assert str(refused.value).startswith(
-        f"pretrain: the loss is nan at step {made.step}, learning rate {rate:g}; nothing was"
-    )
-
-
-@pytest.mark.slow
-def test_weights_that_are_no_numbers_do_not_come_out(group, crops, tmp_path):
-    made, source = trainer(group), feed(crops, group)
-    made.query_encoder.head[0].weight.data[0, 0] = torch.inf
-    made.step = 12
-    with pytest.raises(BadInput, match="weights that are no numbers after step 12; a lower 'lr'"):
-        made.require_finite_weights()
-    del source
-
-
-@pytest.mark.slow
 def test_a_run_writes_its_history_and_one_checkpoint(group, crops, tmp_path):
-    loop.run(trainer(group), feed(crops, group), tmp_path, {"a": 1}, never)
-    rows = [line.split("\t") for line in (tmp_path / "history-0.tsv").read_text().splitlines()]
-    assert rows[0] == ["step", "epoch", "loss", "accuracy", "spread", "lr"]
+    loop(crops, group, tmp_path).run()
+    rows = table(tmp_path / "out" / "history.tsv")
+    measured = ["loss", "accuracy", "spread", "alignment", "uniformity", "lr"]
+    assert rows[0] == ["step", "epoch", *measured]
     assert [row[:2] for row in rows[1:]] == [[str(n + 1), str(n // 4)] for n in range(12)]
-    assert [float(row[5]) for row in rows[1:5]] == pytest.approx(
+    assert [float(row[7]) for row in rows[1:5]] == pytest.approx(
         [0.05 / 64 * n for n in (1, 2, 3, 4)]
     )
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "checkpoint-12-0.pt",
-        "history-0.tsv",
-    ]
+    assert table(tmp_path / "out" / "monitor.tsv") == [["epoch", "map", "rank_1"]]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.pt", "out"]
 
 
-@pytest.mark.slow
-def test_a_stopped_run_says_so_and_goes_on_to_the_same_bytes(group, crops, tmp_path):
+@pytest.mark.parametrize("changes", [{}, MINED])
+def test_a_stopped_run_says_so_and_goes_on_to_the_same_bytes(group, crops, tmp_path, changes):
     whole, halves = tmp_path / "whole", tmp_path / "halves"
-    whole.mkdir()
-    halves.mkdir()
-    undisturbed = trainer(group)
-    loop.run(undisturbed, feed(crops, group), whole, {"a": 1}, never)
+    undisturbed = loop(crops, group, whole, **changes)
+    undisturbed.run()
     with pytest.raises(Stopped) as stopped:
-        loop.run(trainer(group), feed(crops, group), halves, {"a": 1}, lambda: True)
+        loop(crops, group, halves, stop=lambda: True, **changes).run()
     assert str(stopped.value) == "pretrain: stopped at step 10 of 12, saved"
-    with (halves / "history-0.tsv").open("a") as file:
+    with (halves / "out" / "history.tsv").open("a") as file:
         file.write("11\ta row that a killed run left behind\n")
-    resumed = trainer(group)
-    loop.run(resumed, feed(crops, group), halves, {"a": 1}, never)
-    assert (whole / "history-0.tsv").read_bytes() == (halves / "history-0.tsv").read_bytes()
-    for name, tensor in undisturbed.query_encoder.state_dict().items():
-        assert torch.equal(tensor, resumed.query_encoder.state_dict()[name]), name
-    assert torch.equal(undisturbed.queue.keys, resumed.queue.keys)
+    resumed = loop(crops, group, halves, **changes)
+    assert resumed.trainer.step == 10
+    resumed.run()
+    for name in ("history.tsv", "monitor.tsv"):
+        assert (whole / "out" / name).read_bytes() == (halves / "out" / name).read_bytes()
+    one, other = undisturbed.trainer.state(), resumed.trainer.state()
+    for part in ("query_encoder", "key_encoder", "queue"):
+        for name, tensor in one[part].items():
+            assert torch.equal(tensor, other[part][name]), name
+    if changes:
+        pairs = [run.feed.positives.state()["pairs"] for run in (undisturbed, resumed)]
+        assert len(pairs[0]) > 0
+        assert torch.equal(*pairs)
 
 
-@pytest.mark.slow
+def test_mined_pairs_stand_in_the_history(group, crops, tmp_path):
+    loop(crops, group, tmp_path, **MINED).run()
+    rows = table(tmp_path / "out" / "history.tsv")
+    assert rows[0][-3:] == ["pairs", "paired_tracks", "right_pairs"]
+    assert [row[-3:] for row in rows[1:5]] == [["0", "0", "nan"]] * 4
+    assert all(int(row[-3]) > 0 for row in rows[5:])
+    assert {row[-3:][0] for row in rows[5:9]} == {rows[5][-3]}
+
+
+def test_the_monitor_looks_before_training_and_after_every_few_epochs(group, crops, tmp_path):
+    path = write_people(tmp_path)
+    asked = ARM.monitor.model_copy(update={"every_epochs": 2})
+    watch = Monitor(index.read(path, tmp_path), asked, ENCODER, (16, 8), 1)
+    run = loop(crops, group, tmp_path / "run", watch=watch, monitor=asked)
+    before = watch.score(run.trainer.backbone())
+    run.run()
+    rows = table(tmp_path / "run" / "out" / "monitor.tsv")
+    assert [row[0] for row in rows] == ["epoch", "0", "2", "3"]
+    assert [float(x) for x in rows[1][1:]] == pytest.approx([*before.values()], rel=1e-5)
+    after = watch.score(run.trainer.backbone())
+    assert [float(x) for x in rows[3][1:]] == pytest.approx([*after.values()], rel=1e-5)
+
+
+def test_the_monitor_changes_nothing_that_is_trained(group, crops, tmp_path):
+    path = write_people(tmp_path)
+    watch = Monitor(index.read(path, tmp_path), ARM.monitor, ENCODER, (16, 8), 1)
+    watched = loop(crops, group, tmp_path / "a", watch=watch, monitor=ARM.monitor)
+    alone = loop(crops, group, tmp_path / "b")
+    for run in (watched, alone):
+        run.run()
+    ours, theirs = (run.trainer.query_encoder.state_dict() for run in (watched, alone))
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+
+
 def test_a_checkpoint_of_other_settings_lists_them(group, crops, tmp_path):
     with pytest.raises(Stopped):
-        loop.run(trainer(group), feed(crops, group), tmp_path, {"arm": {"queue": 40}}, lambda: True)
+        loop(crops, group, tmp_path, {"arm": {"queue": 40}}, lambda: True).run()
     with pytest.raises(BadInput) as refused:
-        loop.run(trainer(group), feed(crops, group), tmp_path, {"arm": {"queue": 41}}, never)
+        loop(crops, group, tmp_path, {"arm": {"queue": 41}})
     assert "  arm.queue: saved 40, asked 41\n" in str(refused.value)
 
 
-def test_of_two_processes_checkpoints_the_last_that_both_have_counts(group, tmp_path):
-    from passerby.training import checkpoint
+def test_a_checkpoint_of_more_processes_goes_on_and_says_that_bytes_differ(
+    group, crops, tmp_path, capsys
+):
+    with pytest.raises(Stopped):
+        loop(crops, group, tmp_path, stop=lambda: True).run()
+    path, contract = tmp_path / "checkpoint.pt", {"a": 1}
+    state = checkpoint.load(path, contract)
+    for part, key in ((state["trainer"], "processes"), (state, "seen")):
+        part[key] = part[key].repeat(2, 1)
+    checkpoint.save(path, contract, state)
+    resumed = loop(crops, group, tmp_path)
+    assert capsys.readouterr().out == (
+        "pretrain: 2 processes saved step 10, 1 go on: "
+        "the same batches and negatives, but no longer the same bytes\n"
+    )
+    resumed.run()
+    assert [row[0] for row in table(tmp_path / "out" / "history.tsv")[-2:]] == ["11", "12"]
 
-    for step, rank in ((10, 0), (10, 1), (20, 1)):
-        checkpoint.save(tmp_path / f"checkpoint-{step}-{rank}.pt", {}, {"step": step})
-    two = Group(0, 2, CPU)
-    assert loop._last(tmp_path, {}, two)["step"] == 10
-    assert loop._last(tmp_path / "none", {}, two) is None
+
+def test_weights_that_are_no_numbers_are_not_saved(group, crops, tmp_path):
+    run = loop(crops, group, tmp_path, stop=lambda: True)
+    run.trainer.query_encoder.head[0].weight.register_hook(lambda g: g * float("nan"))
+    with pytest.raises(BadInput, match=r"the loss is nan at step 1|no numbers after step 1"):
+        run.run()
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
+def test_tensorboard_files_hold_the_curves(group, crops, tmp_path, monkeypatch):
+    loading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    from passerby.training.boards import Board
+
+    monkeypatch.setenv("PASSERBY_TENSORBOARD", str(tmp_path / "boards"))
+    trainer, feed = made(crops, group)
+    Loop(trainer, feed, tmp_path, tmp_path / "out", {}, never, board=Board("moco")).run()
+    read = loading.EventAccumulator(str(tmp_path / "boards" / "moco"))
+    read.Reload()
+    rows = table(tmp_path / "out" / "history.tsv")
+    shown = [f"{event.value:.4g}" for event in read.Scalars("loss")]
+    assert shown == [f"{float(row[2]):.4g}" for row in rows[1:]]

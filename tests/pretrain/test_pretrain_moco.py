@@ -4,10 +4,12 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from pretrain_samples import ARM
 from torch import nn
 
 from passerby.models import backbones
 from passerby.pretrain import moco
+from passerby.pretrain.positives import NO_LABEL
 from passerby.pretrain.queue import UNBORN, Queue
 from passerby.settings import Encoder
 
@@ -80,7 +82,11 @@ def test_gradients_reach_queries_alone_and_are_right():
 
 
 def test_same_labels_are_masked_and_nobody_is_not():
-    found = moco.same(torch.tensor([3, -1, 5]), torch.tensor([3, -1, UNBORN, 5, 3]))
+    found = moco.no_negatives(
+        torch.tensor([3, -1, 5]),
+        torch.tensor([3, -1, UNBORN, 5, 3]),
+        torch.empty((6, 0), dtype=torch.int64),
+    )
     assert found.int().tolist() == [[1, 0, 0, 0, 1], [0, 0, 0, 0, 0], [0, 0, 0, 1, 0]]
 
 
@@ -153,3 +159,21 @@ def test_the_head_is_mocos_and_follows_from_the_seed(mlp, shapes):
     assert [tuple(layer.weight.shape) for layer in layers] == shapes
     assert torch.equal(heads[0][-1].weight, heads[1][-1].weight)
     assert not torch.equal(heads[0][-1].weight, heads[2][-1].weight)
+
+
+def test_keys_of_friends_are_no_negatives_either_and_the_fillers_mask_nothing():
+    friends = torch.full((6, 2), NO_LABEL)
+    friends[3] = torch.tensor([5, 1])
+    friends[0] = torch.tensor([4, NO_LABEL])
+    labels = torch.tensor([3, 5, 0, -1])
+    queue = torch.tensor([1, 5, 4, -1, UNBORN, 3, 0])
+    found = moco.no_negatives(labels, queue, friends)
+    for row, label in enumerate(labels.tolist()):
+        own = [] if label < 0 else [label, *(f for f in friends[label].tolist() if f >= 0)]
+        assert found[row].tolist() == [key in own for key in queue.tolist()]
+
+
+@pytest.mark.parametrize(("end", "wanted"), [(None, [0.9, 0.9, 0.9]), (1.0, [0.9, 0.95, 1.0])])
+def test_momentum_is_constant_or_goes_along_half_a_cosine(end, wanted):
+    arm = ARM.model_copy(update={"momentum": 0.9, "momentum_end": end})
+    assert [moco.momentum(arm, step, 10) for step in (0, 5, 10)] == pytest.approx(wanted)

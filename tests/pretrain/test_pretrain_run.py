@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from pretrain_samples import (
@@ -14,15 +15,20 @@ from pretrain_samples import (
     living,
     outputs,
     prepare,
+    prepare_settings,
     run,
     started,
     wait_for,
     workers,
+    write_crops,
     write_start,
 )
 
+from passerby.crops import source
+from passerby.datasets import index
 from passerby.models import init_file
-from passerby.settings import Encoder
+from passerby.pretrain import monitor
+from passerby.settings import Encoder, Mining
 from passerby.training import launch
 
 pytestmark = pytest.mark.slow
@@ -53,7 +59,7 @@ def checkpoints(folder: Path, name: str) -> Callable[[], list[Path]]:
 
 
 def test_weights_have_bare_names_and_the_starts_header(undisturbed, tmp_path):
-    assert sorted(undisturbed(1)) == ["history.tsv", "weights.safetensors"]
+    assert sorted(undisturbed(1)) == ["history.tsv", "monitor.tsv", "weights.safetensors"]
     (tmp_path / "w.safetensors").write_bytes(undisturbed(1)["weights.safetensors"])
     state, header = init_file.read(tmp_path / "w.safetensors")
     assert len(state) == 120
@@ -62,11 +68,13 @@ def test_weights_have_bare_names_and_the_starts_header(undisturbed, tmp_path):
     assert header.fresh == ("layer4.0.conv1.weight",)
     assert state["bn1.num_batches_tracked"] == 16
     lines = undisturbed(1)["history.tsv"].decode().splitlines()
-    assert lines[0] == "step\tepoch\tloss\taccuracy\tspread\tlr"
+    assert lines[0] == "step\tepoch\tloss\taccuracy\tspread\talignment\tuniformity\tlr"
     assert [line.split("\t")[0] for line in lines[1:]] == [str(n) for n in range(1, 17)]
+    lines = undisturbed(1)["monitor.tsv"].decode().splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["epoch", "0", "1", "2", "3", "4"]
 
 
-@pytest.mark.parametrize("part", ["checkpoint-10-0.pt", ".checkpoint-10-0.pt.part"])
+@pytest.mark.parametrize("part", ["checkpoint.pt", ".checkpoint.pt.part"])
 def test_a_killed_launcher_leaves_no_process_and_the_next_run_the_same_bytes(
     undisturbed, tmp_path, part
 ):
@@ -77,7 +85,7 @@ def test_a_killed_launcher_leaves_no_process_and_the_next_run_the_same_bytes(
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     wait_for(lambda: not workers(tmp_path), limit_s=5)
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out" / "weights.safetensors").exists()
     if part.startswith("."):
         assert checkpoints(tmp_path, part)(), "killed too late: it was whole"
     code, said = run(tmp_path)
@@ -91,7 +99,7 @@ def test_a_killed_worker_of_two_ends_the_run_and_the_next_gives_the_same_bytes(
 ):
     prepare(tmp_path, SHORT)
     process = started(tmp_path, 2)
-    wait_for(checkpoints(tmp_path, "checkpoint-10-*.pt"))
+    wait_for(checkpoints(tmp_path, "checkpoint.pt"))
     os.kill(workers(tmp_path)[0], signal.SIGKILL)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 1
@@ -148,6 +156,68 @@ def test_two_processes_history_is_ones(tmp_path):
         assert two == pytest.approx(one, rel=1e-4)
 
 
+def test_history_grows_in_its_place_while_the_run_goes_on(tmp_path):
+    prepare(tmp_path, SHORT)
+    process = started(tmp_path)
+    path = tmp_path / "out" / "history.tsv"
+    wait_for(lambda: path.exists() and len(path.read_text().splitlines()) in range(3, 16))
+    process.terminate()
+    process.communicate(timeout=120)
+    assert process.returncode == 75
+
+
+def test_a_run_of_two_processes_goes_on_in_one_and_says_that_bytes_differ(tmp_path):
+    prepare(tmp_path, SHORT)
+    process = started(tmp_path, 2)
+    wait_for(checkpoints(tmp_path, "job.json"))
+    process.terminate()
+    process.communicate(timeout=120)
+    assert process.returncode == 75
+    code, said = run(tmp_path, 1)
+    assert code == 0, said
+    assert "pretrain: 2 processes saved step 10, 1 go on: the same batches and negatives" in said
+    assert "16/16 steps" in said
+    rows = outputs(tmp_path)["history.tsv"].decode().splitlines()[1:]
+    assert [row.split("\t")[0] for row in rows] == [str(n) for n in range(1, 17)]
+
+
+def test_an_unfinished_run_with_other_settings_is_named_and_left(tmp_path):
+    prepare(tmp_path, SHORT)
+    process = started(tmp_path)
+    wait_for(checkpoints(tmp_path, "job.json"))
+    process.terminate()
+    process.communicate(timeout=120)
+    prepare(tmp_path, SHORT.model_copy(update={"temperature": 0.3, "epochs": 1}))
+    code, said = run(tmp_path)
+    assert code == 0, said
+    assert "a run with other settings:\n  arm.epochs: saved 4, asked 1\n" in said
+    assert "  arm.temperature: saved 0.1, asked 0.3\nask for what was saved, or delete" in said
+    assert checkpoints(tmp_path, "checkpoint.pt")(), "the other run's checkpoint is gone"
+
+
+def test_mined_positives_in_two_processes_stay_in_step_and_end_alike(tmp_path):
+    mining = Mining(from_epoch=1, every_epochs=1, min_similarity=-1)
+    arm = SHORT.model_copy(update={"positives": "mined", "mining": mining, "symmetric": True})
+    prepare(tmp_path, arm)
+    code, said = run(tmp_path, 2)
+    assert code == 0, said
+    rows = [row.split("\t") for row in outputs(tmp_path)["history.tsv"].decode().splitlines()]
+    assert rows[0][-3:] == ["pairs", "paired_tracks", "right_pairs"]
+    assert int(rows[-1][-3]) > 0
+
+
+def test_people_whom_the_monitor_holds_out_are_not_trained_with(tmp_path):
+    prepare(tmp_path, SHORT)
+    held = SHORT.monitor.model_copy(update={"hold_out": True})
+    people = monitor.people(index.read(tmp_path / "people.tsv", tmp_path), held)
+    numbers = source.people("people", np.array(people))
+    write_crops(tmp_path / "crops.lmdb", person=np.repeat([*numbers, 7, 8, 9, 10], 4))
+    prepare_settings(tmp_path, SHORT.model_copy(update={"monitor": held, "epochs": 1}))
+    code, said = run(tmp_path)
+    assert code == 0, said
+    assert "pretrain: 32 crops, positives 'tracklet'" in said
+
+
 def test_processes_that_do_not_divide_are_refused(tmp_path):
     prepare(tmp_path, SHORT)
     code, said = run(tmp_path, 3)
@@ -173,4 +243,4 @@ def test_a_run_that_explodes_says_where_and_writes_nothing(tmp_path):
     assert re.search(
         r"passerby: pretrain: the loss is nan at step \d+, learning rate [\d.]+e\+28", said
     )
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out" / "weights.safetensors").exists()

@@ -10,7 +10,7 @@ from crop_samples import picture
 from PIL import Image, ImageFilter
 
 from passerby.pretrain import colours, views
-from passerby.pretrain.draws import Geometry, draw
+from passerby.pretrain.draws import Geometry, draw, whole_pixels
 from passerby.pretrain.recipes import recipe
 from passerby.vision import torchvision
 
@@ -107,9 +107,7 @@ def test_hue_is_torchvisions_on_floats(turn):
 def test_jitter_goes_in_each_pictures_own_order():
     arrays = pictures(24)
     d = draw(recipe("ori"), Geometry(*SIZE, 0.1, "source"), np.full(24, 0.48), rng(2))
-    found = colours.jitter(
-        floats(arrays), torch.from_numpy(d.factors).float(), torch.from_numpy(d.order)
-    )
+    found = colours.jitter(floats(arrays), torch.from_numpy(d.factors).float(), d.order)
     names = ("brightness", "contrast", "saturation", "hue")
     images = floats(arrays)
     for i in range(24):
@@ -157,11 +155,8 @@ def test_blur_is_torchvisions_inside_and_nearly_pils(sigma):
 
 def slow_view(array: np.ndarray, d, i: int, mean, deviation) -> torch.Tensor:
     """One view with torchvision's functions on floats, and PIL's resize in whole levels."""
-    height, width = array.shape[:2]
-    left, top, wide, high = d.box[i] * [width, height, width, height]
-    image = Image.fromarray(array).resize(
-        SIZE[::-1], Image.Resampling.BILINEAR, box=(left, top, left + wide, top + high)
-    )
+    place = tuple(whole_pixels(d.box[i : i + 1], *array.shape[:2])[0].tolist())
+    image = Image.fromarray(array).crop(place).resize(SIZE[::-1], Image.Resampling.BILINEAR)
     view = FT.to_tensor(image)
     if d.jitter[i]:
         for which in d.order[i]:

@@ -25,7 +25,7 @@ def asked(sections: dict[str, Any] | None = None, **branches: Any) -> Params:
     values = yaml.safe_load((ROOT / "profiles" / "city.yaml").read_text())
     for name, keys in (sections or {}).items():
         values[name] |= keys
-    values["branches"].update(branches)
+    values["branches"].update({"unlabelled": []} | branches)
     return settings.validate(yaml.safe_dump(values), "changed")
 
 
@@ -113,6 +113,8 @@ def make(tmp_path: Path) -> Callable[..., tuple[Params, Path]]:
         for arm in params.arms:
             write_start(data / "init" / f"{arm}.safetensors", f"pretrain {arm}", [])
             write_history(data / "pretrain" / arm / "history.tsv")
+            scores = "epoch\tmap\trank_1\n0\t0.2\t0.3\n5\t0.3\t0.4\n"
+            files.write_text(data / "pretrain" / arm / "monitor.tsv", scores)
         write_counts(data / "crops_counts.json")
         return params, data
 

@@ -98,8 +98,27 @@ def test_what_started_afresh_is_named(several: tuple[Params, Path]) -> None:
 
 def test_arms_stand_with_their_curves_ends(make: Make) -> None:
     params, data = make()
-    (line,) = texts(why.arms(why.histories(data / "pretrain", params), params))
-    assert line == ["moco", "random", "tracklet", "nothing", "199", "7.00 to 3.11", "48.6 %"]
+    folder = data / "pretrain"
+    (line,) = texts(why.arms(why.histories(folder, params), why.monitors(folder, params), params))
+    assert line[:7] == ["moco", "random", "tracklet", "nothing", "199", "7.00 to 3.11", "48.6 %"]
+    assert line[7:] == ["20.0 to 30.0", ""]
+
+
+def test_an_arm_says_what_it_replaces_and_how_many_mined_pairs_are_right(make: Make) -> None:
+    arm = {"start": "random", "positives": "mined", "mining": {"share": 0.4}}
+    quiet = {"benchmark": "city-market1501", "every_epochs": 0}
+    params, data = make(sections={"arms": {"moco": arm | {"monitor": quiet}}})
+    folder = data / "pretrain"
+    head = "step\tloss\tpairs\tpaired_tracks\tright_pairs\n"
+    for right, said in (
+        ("nan", "1,203, not known how many are right"),
+        ("0.5", "1,203, 50 % right"),
+    ):
+        (folder / "moco" / "history.tsv").write_text(f"{head}9\t7\t1203\t0.4\t{right}\n")
+        (line,) = texts(why.arms(why.histories(folder, params), {}, params))
+        assert line[3].startswith("mining.share 0.4, monitor.benchmark city-market1501, ")
+        assert line[6:] == ["", "not watched", said]
+    assert why.monitors(folder, params) == {}
 
 
 def test_a_perfect_trackers_tracks_are_named(make: Make) -> None:
@@ -114,3 +133,14 @@ def test_markdown_and_html_hold_the_same_texts(make: Make) -> None:
     for text in (cell for line in texts(table) for cell in line):
         assert text in table.html()
         assert text in table.markdown()
+
+
+def test_features_without_any_label_have_rows_and_gains_of_their_own(make: Make) -> None:
+    params, data = make(
+        unlabelled=["random", "moco"],
+        maps=lambda init, percent, seed, name: {"random": 0.1, "moco": 0.3}.get(init, 0.2),
+    )
+    lines = {line[0]: line for line in texts(result(params, data, "city-market1501"))}
+    assert lines["moco, no label"][1:3] == ["30.0", "+20.0"]
+    assert lines["random, no label"][1:3] == ["10.0", ""]
+    assert list(lines)[:4] == ["random", "moco", "random, no label", "moco, no label"]

@@ -117,7 +117,8 @@ def test_every_profile_is_valid(name: str) -> None:
 def test_a_profile_replaces_branches_and_merges_the_rest(tmp_path: Path) -> None:
     (tmp_path / "city.yaml").write_text(CITY)
     (tmp_path / "mine.yaml").write_text(
-        "branches: {inits: [other]}\narms: {other: {start: random}}\npretrain: {epochs: 3}\n"
+        "branches: {inits: [other], unlabelled: []}\n"
+        "arms: {other: {start: random}}\npretrain: {epochs: 3}\n"
     )
     params = settings.validate(profile.compose("mine", tmp_path), "mine")
     assert list(params.arms) == ["other"]
@@ -128,3 +129,30 @@ def test_a_profile_replaces_branches_and_merges_the_rest(tmp_path: Path) -> None
 def test_an_unknown_profile_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no profile 'papper' \(did you mean 'paper'\?\); known: "):
         profile.compose("papper", PROFILES)
+
+
+def test_an_arm_replaces_any_key_of_pretraining_also_inside_its_sections() -> None:
+    arm = {"start": "random", "mining": {"share": 0.1}, "symmetric": True, "monitor": {"people": 5}}
+    params = settings.validate(changed(arms={"moco": arm}), "params.yaml")
+    found = params.arm("moco")
+    assert (found.mining.share, found.symmetric, found.monitor.people) == (0.1, True, 5)
+    assert found.mining.every_epochs == params.pretrain.mining.every_epochs
+    assert found.monitor.benchmark == "city-market1501"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"temprature": 1}, "arms.moco.temprature (line"),
+        ({"temprature": 1}, "unknown (did you mean 'temperature'?)"),
+        ({"mining": {"shares": 1}}, "arms.moco.mining.shares (line"),
+        ({"bn_groups": 5}, "arms.moco.bn_groups (line"),
+        ({"bn_groups": 5}, "5 groups do not divide a batch of 128"),
+        ({"views": "orig"}, "no list of augmentations is called 'orig'; known: mocov2, moco, reid"),
+        ({"momentum": 2}, "found 2, wanted less than or equal to 1"),
+        ({"monitor": {"benchmark": "city-cuhk03"}}, "all arms have one: 'city-market1501'"),
+    ],
+)
+def test_what_is_wrong_with_an_arm_is_said_at_its_key(given: dict[str, Any], words: str) -> None:
+    said = message(changed(arms={"moco": {"start": "random", **given}}))
+    assert words in said

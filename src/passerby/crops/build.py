@@ -24,6 +24,7 @@ from passerby.errors import BadInput, listing
 from passerby.progress import Progress
 from passerby.settings import Crops
 from passerby.video import decode, detections, packets
+from passerby.video.people import read as read_people
 
 MONTAGE_TRACKS = 32
 MONTAGE_EACH = 4
@@ -40,22 +41,27 @@ class Job:
     """The file that it is made from, beside the detections."""
 
 
-def build(settings: Crops, roots: Mapping[str, str], data: Path) -> None:
+def build(
+    settings: Crops, roots: Mapping[str, str], data: Path, people: Path | None = None
+) -> None:
     """Make `crops.lmdb`, `crops_counts.json` and `crops_montage.jpg` in `data`.
 
     Args:
         settings: Section `crops`.
         roots: The folder of each benchmark that `settings.benchmarks` names.
         data: Where `videos/`, `detections.parquet` and `benchmarks/` are.
+        people: A `people.tsv` (`passerby.video.people`), which need not be there.
 
     Raises:
         BadInput: a video or an index is missing or cannot be used; the disk is full.
     """
+    who = read_people(people) if people else {}
     jobs = sorted(
-        [*_videos(settings, data), *_benchmarks(settings, roots, data)], key=lambda job: job.name
+        [*_videos(settings, data, who), *_benchmarks(settings, roots, data)],
+        key=lambda job: job.name,
     )
     _refuse_missing(jobs)
-    with files.scratch("crop", _contract(settings, data, jobs)) as scratch:
+    with files.scratch("crop", _contract(settings, data, jobs, who)) as scratch:
         shards = {job.name: scratch / f"{job.name}.npz" for job in jobs}
         _cut(jobs, shards)
         path = data / "crops.lmdb"
@@ -83,7 +89,7 @@ def summary(header: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _videos(settings: Crops, data: Path) -> Iterator[Job]:
+def _videos(settings: Crops, data: Path, who: dict[str, dict[int, int]]) -> Iterator[Job]:
     found = detections.read(data / "detections.parquet")
     begins = np.searchsorted(found.video, np.arange(len(found.videos) + 1))
     for number, name in enumerate(found.videos):
@@ -93,7 +99,8 @@ def _videos(settings: Crops, data: Path) -> Iterator[Job]:
         )
         size = (int(found.widths[number]), int(found.heights[number]))
         path = data / "videos" / f"{name}.mp4"
-        yield Job(name, partial(cut.cut_video, path, name, boxes, size, settings), path)
+        make = partial(cut.cut_video, path, name, boxes, size, settings, who.get(name, {}))
+        yield Job(name, make, path)
 
 
 def _benchmarks(settings: Crops, roots: Mapping[str, str], data: Path) -> Iterator[Job]:
@@ -112,7 +119,9 @@ def _refuse_missing(jobs: list[Job]) -> None:
         )
 
 
-def _contract(settings: Crops, data: Path, jobs: list[Job]) -> dict[str, Any]:
+def _contract(
+    settings: Crops, data: Path, jobs: list[Job], who: dict[str, dict[int, int]]
+) -> dict[str, Any]:
     """Everything that decides the bytes of a shard. Videos by size and time: hashing is slow."""
     sources = [
         *map(str, sorted(Path(__file__).parent.glob("*.py"))),
@@ -123,6 +132,7 @@ def _contract(settings: Crops, data: Path, jobs: list[Job]) -> dict[str, Any]:
     stats = {job.name: job.input.stat() for job in jobs}
     return {
         "settings": settings.contract("benchmarks"),
+        "people": files.fingerprint(sorted((v, sorted(t.items())) for v, t in who.items())),
         "detections": files.sha256(data / "detections.parquet"),
         "inputs": {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()},
         "code": hashlib.sha256(code).hexdigest(),

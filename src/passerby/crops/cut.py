@@ -2,8 +2,9 @@
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import cv2
@@ -15,6 +16,7 @@ from passerby.errors import BadInput
 from passerby.settings import Crops
 from passerby.video.decode import VideoReader, describe
 from passerby.video.detections import Boxes
+from passerby.video.people import of_tracks
 
 
 class Picture(NamedTuple):
@@ -32,7 +34,12 @@ class Picture(NamedTuple):
 
 
 def cut_video(
-    path: Path, name: str, boxes: Boxes, size: tuple[int, int], settings: Crops
+    path: Path,
+    name: str,
+    boxes: Boxes,
+    size: tuple[int, int],
+    settings: Crops,
+    people: Mapping[int, int] = MappingProxyType({}),
 ) -> Source:
     """Cut the people out of one video.
 
@@ -42,6 +49,7 @@ def cut_video(
         boxes: What was detected in it.
         size: Width and height of the pictures that the boxes were found in.
         settings: Section `crops`.
+        people: Who its tracks are, where that is known.
 
     Raises:
         BadInput: it is no whole video, or not the one that the boxes were found in.
@@ -56,7 +64,7 @@ def cut_video(
             pictures[row] = Picture.of(crop, settings)
         else:
             reasons[row] = filters.code(reason)
-    return _source(name, boxes, size, reasons, pictures)
+    return _source(name, boxes, size, reasons, pictures, people)
 
 
 def _judged(
@@ -141,6 +149,7 @@ def _source(
     size: tuple[int, int],
     reasons: np.ndarray,
     pictures: dict[int, Picture],
+    people: Mapping[int, int],
 ) -> Source:
     """What was kept, in the order of the boxes."""
     rows = np.array(sorted(pictures), np.int64)
@@ -153,6 +162,7 @@ def _source(
         "camera": np.zeros(len(rows)),
         "width": np.array([picture.width for picture in stored]),
         "height": np.array([picture.height for picture in stored]),
+        "person": of_tracks(people, boxes.track[rows]),
     }
     return Source(
         name=name,

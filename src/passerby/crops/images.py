@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from passerby.crops import source
 from passerby.crops.cut import encoded, numbers_in_frame
 from passerby.crops.source import COLUMNS, Source
 from passerby.datasets import index
@@ -56,6 +57,7 @@ def from_benchmark(path: Path, root: Path, settings: Crops) -> Source:
         "camera": np.array([cameras.index(row.camera) for row in rows]),
         "width": width,
         "height": height,
+        "person": source.people(benchmark.name, np.array([row.person for row in rows])),
     }
     return Source(
         name=name,

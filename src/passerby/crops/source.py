@@ -1,9 +1,10 @@
 """The crops of one source, a video or a folder of images, on their way to the store.
 
-This file owns the shard format `passerby.shard/1`: one `.npz` a source, written whole into scratch,
+This file owns the shard format `passerby.shard/2`: one `.npz` a source, written whole into scratch,
 so that a run that was killed goes on with the first source that it had not finished.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 
 from passerby import files
 
-FORMAT = "passerby.shard/1"
+FORMAT = "passerby.shard/2"
 
 Kind = Literal["video", "images"]
 Reason = Literal[
@@ -36,6 +37,7 @@ COLUMNS: dict[str, np.dtype[Any]] = {
     "camera": np.dtype("<i4"),
     "width": np.dtype("<i4"),
     "height": np.dtype("<i4"),
+    "person": np.dtype("<i8"),
 }
 
 
@@ -54,7 +56,9 @@ class Source:
         jpegs: `N` JPEG files.
         columns: `frame` `(N,)` from 0 (-1: not known), `index` `(N,)` the box's number in its
             frame, `box` `(N, 4)` xyxy pixels within the frame, `track` `(N,)` from 0, of this
-            source alone (-1: none), `camera` `(N,)`, `width` and `height` `(N,)` of the JPEG.
+            source alone (-1: none), `camera` `(N,)`, `width` and `height` `(N,)` of the JPEG,
+            `person` `(N,)` who it is where that is known (-1: it is not); equal numbers are one
+            person, also in other sources. For counting only: nothing is trained with it.
     """
 
     name: str
@@ -80,6 +84,18 @@ class Source:
             "kept": len(self.jpegs),
             "left_out": dict(sorted(self.left_out.items())),
         }
+
+
+def people(name: str, person: np.ndarray) -> np.ndarray:
+    """People of a labelled set as numbers that no other source uses, int64 `(N,)`; -1 for nobody.
+
+    Example:
+        >>> one, other = people("a", np.array([1, 2, 0])), people("b", np.array([1]))
+        >>> bool(one[0] == other[0]), bool(one[1] - one[0] == 1), int(one[2])
+        (False, True, -1)
+    """
+    space = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=3).digest(), "big") + 1
+    return np.where(person > 0, (space << 32) + person.astype(np.int64), -1)
 
 
 def write(path: str | Path, source: Source) -> None:

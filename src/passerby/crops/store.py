@@ -1,4 +1,4 @@
-"""The crop store, `data/crops.lmdb`: this file owns the format `passerby.crops/1`, both ways.
+"""The crop store, `data/crops.lmdb`: this file owns the format `passerby.crops/2`, both ways.
 
 One LMDB file. A crop's key is its number, 8 bytes, big-endian; its value is a JPEG. Behind the
 crops stand the columns, each one value (`column/frame`, ...: plain little-endian numbers), and
@@ -30,7 +30,7 @@ from passerby import files
 from passerby.crops.source import COLUMNS, Source
 from passerby.errors import BadInput, listing
 
-FORMAT = "passerby.crops/1"
+FORMAT = "passerby.crops/2"
 BATCH = 1000
 """Records of one transaction; another number gives other bytes."""
 
@@ -166,6 +166,7 @@ class CropStore:
         camera: int32 `(N,)`.
         width: int32 `(N,)`, pixels, as stored.
         height: int32 `(N,)`, pixels, as stored.
+        person: int64 `(N,)`, who it is where that is known, else -1; to count with, not to train.
 
     Raises:
         BadInput: there is no such file, it is no store, unfinished, cut short, or of another
@@ -181,6 +182,7 @@ class CropStore:
     camera: np.ndarray
     width: np.ndarray
     height: np.ndarray
+    person: np.ndarray
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)

@@ -6,6 +6,7 @@ pictures, but for PIL's rounding to 8 bits after each of them.
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -53,7 +54,7 @@ OPERATIONS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (brightness, contra
 """In the order of `Draws.factors`."""
 
 
-def jitter(images: Tensor, factors: Tensor, order: Tensor) -> Tensor:
+def jitter(images: Tensor, factors: Tensor, order: np.ndarray) -> Tensor:
     """The four operations, for each picture in an order of its own.
 
     Args:
@@ -64,7 +65,8 @@ def jitter(images: Tensor, factors: Tensor, order: Tensor) -> Tensor:
     for place in range(4):
         now = torch.empty_like(images)
         for which, operation in enumerate(OPERATIONS):
-            rows = (order[:, place] == which).nonzero().squeeze(1)
+            # Found on the host: the device would have to be waited for.
+            rows = torch.from_numpy(np.flatnonzero(order[:, place] == which)).to(images.device)
             now[rows] = operation(images[rows], factors[rows, which])
         images = now
     return images

@@ -50,6 +50,27 @@ class Draws:
         )
 
 
+def joined(first: Draws, second: Draws) -> Draws:
+    """The parameters of two lists of views, one behind the other."""
+    names = [field.name for field in dataclasses.fields(Draws)]
+    return Draws(**{n: np.concatenate([getattr(first, n), getattr(second, n)]) for n in names})
+
+
+def whole(count: int) -> Draws:
+    """The parameters that leave pictures as they are."""
+    zeros, none = np.zeros(count), np.zeros(count, bool)
+    return Draws(
+        box=np.tile([0.0, 0.0, 1.0, 1.0], (count, 1)),
+        flip=none,
+        jitter=none,
+        factors=np.tile([1.0, 1.0, 1.0, 0.0], (count, 1)),
+        order=np.tile(np.arange(4), (count, 1)),
+        grey=none,
+        blur=zeros,
+        hole=np.zeros((count, 4), np.int64),
+    )
+
+
 @dataclass(frozen=True)
 class Geometry:
     """How views are cut: their size in pixels, their least area, and whose shape they keep.
@@ -91,6 +112,28 @@ def draw(recipe: Recipe, geometry: Geometry, shapes: np.ndarray, rng: np.random.
         blur=np.where(rng.random(n) < recipe.blur, sigma, 0.0),
         hole=_holes(recipe, geometry, n, rng),
     )
+
+
+def whole_pixels(box: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Boxes in the pixels of pictures that are stored at one size, one pixel at least.
+
+    Args:
+        box: Left, top, width, height as fractions, `(n, 4)`.
+        height: Of the pictures in pixels.
+        width: Of the pictures in pixels.
+
+    Returns:
+        Left, top, right, bottom, int64 `(n, 4)`.
+
+    Example:
+        >>> whole_pixels(np.array([[0.26, 0.0, 0.5, 1.0], [0.99, 0.5, 0.001, 0.001]]), 10, 10)
+        array([[ 3,  0,  8, 10],
+               [ 9,  5, 10,  6]])
+    """
+    sides = np.array([width, height])
+    first = np.minimum(np.rint(box[:, :2] * sides), sides - 1)
+    last = np.clip(np.rint((box[:, :2] + box[:, 2:]) * sides), first + 1, sides)
+    return np.concatenate([first, last], axis=1).astype(np.int64)
 
 
 def _boxes(

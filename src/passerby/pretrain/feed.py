@@ -5,6 +5,8 @@ whole batch and takes its share. So there is no random state to save, and how ma
 a batch changes no draw.
 """
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +14,12 @@ import torch
 from torch import Tensor
 
 from passerby import seeds
-from passerby.pretrain import draws, views
+from passerby.pretrain import draws, views, views_uint8
+from passerby.pretrain.cropset import CropSet
 from passerby.pretrain.draws import Geometry
+from passerby.pretrain.pictures import Pictures, Streaming
 from passerby.pretrain.positives import Positives
-from passerby.pretrain.recipes import Recipe, recipe
-from passerby.pretrain.resident import Resident
+from passerby.pretrain.recipes import recipe
 from passerby.settings import Encoder, Pretrain
 from passerby.training.processes import Group
 from passerby.training.sampler import EpochSampler
@@ -24,7 +27,7 @@ from passerby.training.sampler import EpochSampler
 
 @dataclass(frozen=True)
 class Batch:
-    """This process's part of a step.
+    """This process's part of a step of `N` queries and as many keys.
 
     Attributes:
         queries: Views, `(n, 3, H, W)`.
@@ -42,39 +45,118 @@ class Batch:
 
 
 class Feed:
-    """Makes batches from the crops in memory."""
+    """Makes batches.
+
+    Args:
+        crops: What there is to train on.
+        pictures: Of these crops.
+        positives: Who is whose partner.
+        arm: Settings of the run.
+        encoder: Gives the input's mean and deviation.
+        group: The processes that share each batch.
+        threads: That make views, on a CPU.
+    """
 
     def __init__(
-        self, crops: Resident, positives: Positives, arm: Pretrain, encoder: Encoder, group: Group
+        self,
+        crops: CropSet,
+        pictures: Pictures,
+        positives: Positives,
+        arm: Pretrain,
+        encoder: Encoder,
+        group: Group,
+        threads: int,
     ) -> None:
-        self._crops, self._positives, self._arm, self._group = crops, positives, arm, group
-        self._recipe: Recipe = recipe(arm.views)
+        self.positives = positives
+        self._crops, self._pictures, self._arm, self._group = crops, pictures, arm, group
+        self._recipe = recipe(arm.views)
         self._geometry = Geometry(arm.height_px, arm.width_px, arm.min_area, arm.aspect)
         self._statistics = encoder.mean, encoder.deviation
-        self.sampler = EpochSampler(len(crops.shapes), arm.batch, arm.seed)
+        self._threads, self._pool = threads, ThreadPoolExecutor(threads, "views")
+        self.sampler = EpochSampler(len(crops), arm.batch, arm.seed)
+
+    def batches(self, first: int, last: int) -> Iterator[Batch]:
+        """The batches of steps `first` to `last - 1`, within one epoch.
+
+        Where making one takes another device or other cores than training, the next one is made
+        while this one is trained with. Not where they share the cores: both would be slower.
+        """
+        ahead = isinstance(self._pictures, Streaming) or self._group.device.type == "cuda"
+        if not ahead:
+            yield from map(self.batch, range(first, last))
+            return
+        with ThreadPoolExecutor(1, "batch") as one:
+            coming = one.submit(self.batch, first)
+            for step in range(first, last):
+                batch = coming.result()
+                if step + 1 < last:
+                    coming = one.submit(self.batch, step + 1)
+                yield batch
 
     def batch(self, step: int) -> Batch:
         """The part of a step that this process works on."""
-        mine = self._group.share(self._arm.batch)
         rows = self.sampler.rows(step)
-        partners = self._positives.partners(rows, self._stream("positives", step))
-        shuffle = self._stream("shuffle", step).permutation(len(rows))
-        labels = torch.from_numpy(self._positives.labels[rows]).to(self._group.device)
+        partners = self.positives.partners(rows, self._stream("positives", step))
+        first = self._drawn("queries", step, rows)
+        second = self._drawn("keys", step, partners)
+        if self._arm.symmetric:  # each view is a query, and the key of the other
+            first, second = _joined(first, second), _joined(second, first)
+        shuffle = self._stream("shuffle", step).permutation(len(first.rows))
+        mine = self._group.share(len(first.rows))
+        queries, keys = self._views(first, np.arange(len(shuffle))[mine], second, shuffle[mine])
+        labels = self.positives.labels
         return Batch(
-            queries=self._views("queries", step, rows, np.arange(len(rows))[mine]),
-            labels=labels[mine],
-            keys=self._views("keys", step, partners, shuffle[mine]),
-            key_labels=labels,
-            unshuffle=torch.from_numpy(np.argsort(shuffle)).to(self._group.device),
+            queries=queries,
+            labels=self._on_device(labels[first.rows[mine]]),
+            keys=keys,
+            key_labels=self._on_device(labels[second.rows]),
+            unshuffle=self._on_device(np.argsort(shuffle)),
         )
 
-    def _views(self, purpose: str, step: int, rows: np.ndarray, mine: np.ndarray) -> Tensor:
-        """Views of the crops `rows`, those at the places `mine`."""
-        shapes = self._crops.shapes[rows]
-        drawn = draws.draw(self._recipe, self._geometry, shapes, self._stream(purpose, step))
-        pictures = self._crops.take(rows[mine], self._group.device)
+    def whole(self, rows: np.ndarray) -> Tensor:
+        """Crops as they are, at the size of a view, normalised, `(n, 3, H, W)`."""
+        return self._applied(_Drawn(rows, draws.whole(len(rows))))
+
+    def _views(
+        self, first: "_Drawn", at: np.ndarray, second: "_Drawn", then: np.ndarray
+    ) -> tuple[Tensor, Tensor]:
+        """Some views of two lists, made in one go."""
+        made = self._applied(_joined(first.take(at), second.take(then)))
+        return made[: len(at)], made[len(at) :]
+
+    def _drawn(self, purpose: str, step: int, rows: np.ndarray) -> "_Drawn":
+        shapes = self._crops.shape[rows]
+        stream = self._stream(purpose, step)
+        return _Drawn(rows, draws.draw(self._recipe, self._geometry, shapes, stream))
+
+    def _applied(self, drawn: "_Drawn") -> Tensor:
+        pictures = self._pictures.take(drawn.rows)
         size = self._geometry.height_px, self._geometry.width_px
-        return views.apply(pictures, drawn.take(mine), size, *self._statistics)
+        if pictures.device.type != "cpu":
+            return views.apply(pictures, drawn.draws, size, *self._statistics)
+        return views_uint8.apply(
+            pictures, drawn.draws, size, *self._statistics, self._pool, self._threads
+        )
+
+    def _on_device(self, values: np.ndarray) -> Tensor:
+        return torch.from_numpy(values).to(self._group.device)
 
     def _stream(self, purpose: str, step: int) -> np.random.Generator:
         return seeds.stream(self._arm.seed, purpose, step)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Crops and the draws of a view of each."""
+
+    rows: np.ndarray
+    draws: draws.Draws
+
+    def take(self, places: np.ndarray) -> "_Drawn":
+        return _Drawn(self.rows[places], self.draws.take(places))
+
+
+def _joined(first: _Drawn, second: _Drawn) -> _Drawn:
+    """Two lists, one behind the other."""
+    rows = np.concatenate([first.rows, second.rows])
+    return _Drawn(rows, draws.joined(first.draws, second.draws))

@@ -1,25 +1,28 @@
 """One process of a pretraining under torchrun: `python -m passerby.pretrain.main SCRATCH`.
 
 `SCRATCH/job.json`, which `passerby.pretrain.run` writes, says what to do; what comes out is
-`SCRATCH/weights.safetensors` and `SCRATCH/history-0.tsv`.
+`SCRATCH/weights.safetensors` and the histories in the job's `out`.
 """
 
 from pathlib import Path
 
-import torch
+import numpy as np
 
 from passerby import files
+from passerby.crops import source
 from passerby.crops.store import CropStore
+from passerby.datasets import index
 from passerby.models import backbones, init_file, transfer
 from passerby.models.init_file import InitHeader
-from passerby.pretrain import loop, moco, positives
+from passerby.pretrain import loop, moco, monitor, pictures, positives
+from passerby.pretrain.cropset import CropSet
 from passerby.pretrain.feed import Feed
-from passerby.pretrain.resident import Resident
-from passerby.pretrain.run import Job
+from passerby.pretrain.positives import Positives
+from passerby.pretrain.run import WEIGHTS, Job
+from passerby.pretrain.trainer import Trainer
 from passerby.training import launch, processes, stopping
+from passerby.training.boards import Board
 from passerby.training.processes import Group
-
-WEIGHTS = "weights.safetensors"
 
 
 def main(folder: Path) -> None:
@@ -29,57 +32,69 @@ def main(folder: Path) -> None:
         processes.joined(job.threads) as group,
         stopping.watched(folder / launch.STOP) as stop_asked,
     ):
-        trainer, header = _start(job, group)
-        feed = _feed(job, group)
-        loop.run(trainer, feed, folder, job.run_contract(group.world), stop_asked)
-        _average_statistics(trainer.query_encoder, group)
+        crops = _crops(job)
+        kind = positives.kind(job.arm, crops)
+        trainer, header = _start(job, kind, group)
+        _say(group, f"{len(crops):,} crops, positives '{job.arm.positives}'; {kind.account}")
+        watch, board = _watchers(job, group)
+        feed = _feed(job, crops, kind, group)
+        contract = job.contract_of_run()
+        training = loop.Loop(
+            trainer, feed, folder, Path(job.out), contract, stop_asked, watch, board
+        )
+        training.run()
+        backbone = trainer.backbone()
         if group.rank == 0:
-            _write(folder / WEIGHTS, job, trainer, header)
+            made = header.model_copy(update={"source": f"pretrain {job.name}", "title": job.name})
+            init_file.write(folder / WEIGHTS, backbone.state_dict(), made)
 
 
-def _start(job: Job, group: Group) -> tuple[loop.Trainer, InitHeader]:
+def _say(group: Group, text: str) -> None:
+    if group.rank == 0:
+        print(f"pretrain: {text}", flush=True)
+
+
+def _crops(job: Job) -> CropSet:
+    """What is trained on: all crops, or all but those of the people whom the monitor looks at."""
+    store, asked = CropStore(job.crops), job.arm.monitor
+    if not asked.hold_out:
+        return CropSet.of(store)
+    held = monitor.people(index.read(job.benchmark, job.benchmark_root), asked)
+    return CropSet.of(store, source.people(asked.benchmark, np.array(held)))
+
+
+def _start(job: Job, kind: Positives, group: Group) -> tuple[Trainer, InitHeader]:
     """The trainer with the arm's start in both encoders."""
     state, header = init_file.read(job.init)
     init_file.require_fit(job.init, header, job.encoder)
     backbone = backbones.build(job.encoder, job.arm.seed)
     account = transfer.load_backbone(backbone, state)
     encoder = moco.seeded(backbone, job.arm.dim, job.arm.mlp, job.arm.seed)
-    if group.rank == 0:
-        print(f"pretrain: start '{header.title}': {account}", flush=True)
-    return loop.Trainer(encoder, job.arm, group, job.number_format), header
+    _say(group, f"start '{header.title}': {account}")
+    return Trainer(encoder, kind, job.arm, group, job.number_format), header
 
 
-def _feed(job: Job, group: Group) -> Feed:
-    """The crops in memory, and who is whose positive."""
-    store = CropStore(job.crops)
-    kind = positives.kind(job.arm.positives, store)
-    height_px = round(job.arm.height_px * job.arm.resident_scale)
-    width_px = round(job.arm.width_px * job.arm.resident_scale)
+def _watchers(job: Job, group: Group) -> tuple[monitor.Monitor | None, Board | None]:
+    """What the first process has beside training: the monitor, and curves."""
+    if group.rank != 0:
+        return None, None
+    board = Board(job.name)
+    if not job.arm.monitor.every_epochs:
+        return None, board
+    benchmark = index.read(job.benchmark, job.benchmark_root)
+    size = job.arm.height_px, job.arm.width_px
+    return monitor.Monitor(benchmark, job.arm.monitor, job.encoder, size, job.threads), board
+
+
+def _feed(job: Job, crops: CropSet, kind: Positives, group: Group) -> Feed:
+    """The crops' pictures, and what makes batches of them."""
+    scale = job.arm.resident_scale
+    size = round(job.arm.height_px * scale), round(job.arm.width_px * scale)
     quiet = group.rank != 0
-    crops = Resident(store, height_px, width_px, job.threads, quiet)
-    if not quiet:
-        print(
-            f"pretrain: {len(store):,} crops, positives '{job.arm.positives}'; "
-            f"{kind.alone:,} without a partner are their own",
-            flush=True,
-        )
-    return Feed(crops, kind, job.arm, job.encoder, group)
-
-
-@torch.no_grad()
-def _average_statistics(encoder: moco.Encoder, group: Group) -> None:
-    """Make running statistics those of the whole batch: each process saw a part of it."""
-    for name, buffer in encoder.named_buffers():
-        if buffer.is_floating_point():
-            buffer.copy_(group.mean(buffer))
-        else:
-            assert name.endswith("num_batches_tracked"), name
-
-
-def _write(path: Path, job: Job, trainer: loop.Trainer, header: InitHeader) -> None:
-    """The query encoder's backbone, under bare names."""
-    made = header.model_copy(update={"source": f"pretrain {job.name}", "title": job.name})
-    init_file.write(path, trainer.query_encoder.backbone.state_dict(), made)
+    opened = pictures.opened(
+        crops, size, job.arm.feed, job.threads, group.device, group.world, quiet
+    )
+    return Feed(crops, opened, kind, job.arm, job.encoder, group, job.threads)
 
 
 if __name__ == "__main__":

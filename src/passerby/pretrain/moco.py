@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from passerby import seeds
 from passerby.models.backbones import Backbone
 from passerby.pretrain.batchnorm import grouped
+from passerby.settings import Pretrain
+from passerby.training import schedule
 
 
 class Encoder(nn.Module):
@@ -93,6 +95,25 @@ def info_nce(
         return F.cross_entropy(logits, target, reduction="none"), logits.argmax(dim=1) == 0
 
 
-def same(labels: Tensor, queue_labels: Tensor) -> Tensor:
-    """Which keys of the queue are no negatives: those of the query's own label, `(N, K)`."""
-    return (labels.view(-1, 1) == queue_labels.view(1, -1)) & (labels.view(-1, 1) >= 0)
+def no_negatives(labels: Tensor, queue_labels: Tensor, friends: Tensor) -> Tensor:
+    """Which keys of the queue are no negatives: those of the query's own label and its friends'.
+
+    Args:
+        labels: Of the queries, `(N,)`; a query below 0 has only negatives.
+        queue_labels: `(K,)`.
+        friends: Other labels that are one with each label, `(L, F)`.
+
+    Returns:
+        bool `(N, K)`.
+    """
+    labelled = (labels >= 0).view(-1, 1)
+    masked = labels.view(-1, 1) == queue_labels.view(1, -1)
+    for others in friends[labels.clamp(min=0)].unbind(1) if friends.shape[1] else ():
+        masked = masked | (others.view(-1, 1) == queue_labels.view(1, -1))
+    return masked & labelled
+
+
+def momentum(arm: Pretrain, step: int, steps: int) -> float:
+    """The m of a step: constant, or along half a cosine to `momentum_end` (MoCo v3)."""
+    last = arm.momentum if arm.momentum_end is None else arm.momentum_end
+    return schedule.ramp(step, steps, arm.momentum, last)

@@ -6,12 +6,11 @@ of up to 20, 40, 60 or 80 % of the picture (`+wre`, `+re`, `+sre`, `+ssre`). `mo
 own list, `moco` the first MoCo's as LUPerson has it, `reid` the list of supervised re-ID.
 """
 
-import re
 from dataclasses import dataclass, replace
 
 from passerby.errors import BadInput
+from passerby.settings.pretraining import ORI, VIEWS_WANTED
 
-_ORI = re.compile(r"ori(-cj)?(-gs)?(-gb)?(\+w?wcj)?(\+(?:w|s|ss)?re)?")
 _JITTER = {"+wcj": 0.2, "+wwcj": 0.1}
 _ERASE = {"+wre": 0.2, "+re": 0.4, "+sre": 0.6, "+ssre": 0.8}
 
@@ -59,12 +58,9 @@ def recipe(name: str) -> Recipe:
     """
     if name in _NAMED:
         return _NAMED[name]
-    found = _ORI.fullmatch(name)
+    found = ORI.fullmatch(name)
     if not found:
-        raise BadInput(
-            f"views: no list is called '{name}'; known: {', '.join(_NAMED)}, and "
-            "ori[-cj][-gs][-gb][+wcj|+wwcj][+wre|+re|+sre|+ssre]"
-        )
+        raise BadInput(f"views: no list is called '{name}'; known: {VIEWS_WANTED}")
     no_jitter, no_grey, no_blur, weak, erase = found.groups()
     made = Recipe(
         jitter=0.0 if no_jitter else 0.8,

@@ -1,6 +1,8 @@
 """One pretraining from beginning to end: the job, its scratch, torchrun, and what comes out."""
 
 import shutil
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +10,15 @@ import torch
 
 from passerby import files
 from passerby.crops.store import CropStore
+from passerby.datasets import index
+from passerby.pretrain import monitor
 from passerby.settings import Encoder, Pretrain, Section
-from passerby.training import launch, precision, processes
+from passerby.training import boards, checkpoint, launch, precision, processes
 
 MODULE = "passerby.pretrain.main"
+WEIGHTS = "weights.safetensors"
+JOB = "job.json"
+_DECIDE_NOTHING = ("checkpoint_s", "feed")
 
 
 class Job(Section):
@@ -25,18 +32,35 @@ class Job(Section):
     number_format: str
     crops: str
     init: str
+    benchmark: str
+    """Index of the labelled set that the monitor looks at."""
+    benchmark_root: str
+    out: str
+    """Folder where the histories grow."""
     hashes: dict[str, str]
     """Of the files that decide the result, by what they are."""
 
-    def run_contract(self, world: int) -> dict[str, Any]:
-        """What decides the bytes of the result; where files lie does not."""
-        told = self.model_dump(mode="json", exclude={"crops", "init"})
-        del told["arm"]["checkpoint_s"]
-        return {**told, "processes": world, "torch": str(torch.__version__)}
+    def contract_of_run(self) -> dict[str, Any]:
+        """What decides the result; where files lie and how many processes share it does not.
+
+        The number of processes moves the last digits: a run that goes on with another one says so.
+        """
+        paths = {"crops", "init", "benchmark", "benchmark_root", "out"}
+        told = self.model_dump(mode="json", exclude=paths)
+        for key in _DECIDE_NOTHING:
+            del told["arm"][key]
+        return {**told, "torch": str(torch.__version__)}
 
 
 def pretrain(
-    name: str, arm: Pretrain, encoder: Encoder, threads: int, crops: str, init: str, out: str
+    name: str,
+    arm: Pretrain,
+    encoder: Encoder,
+    threads: int,
+    crops: str,
+    init: str,
+    benchmark: tuple[str, str],
+    out: str,
 ) -> None:
     """Run one arm: MoCo on the crops, from `init`.
 
@@ -47,14 +71,19 @@ def pretrain(
         threads: Of each process.
         crops: A crop store.
         init: A start, `data/init/START.safetensors`.
-        out: Folder for `weights.safetensors` and `history.tsv`.
+        benchmark: Index of the labelled set that the monitor looks at, and the set's folder.
+        out: Folder for `weights.safetensors`, and for `history.tsv` and `monitor.tsv`, which grow
+            while it runs.
 
     Raises:
         BadInput: crops, start or settings cannot be used.
         Stopped: SIGTERM came; what was done is in scratch.
     """
     kind = processes.device_kind()
-    CropStore(crops)  # a store that cannot be read is refused before anything starts
+    CropStore(crops)  # what cannot be used is refused before anything starts
+    boards.require()
+    if arm.monitor.every_epochs or arm.monitor.hold_out:
+        monitor.people(index.read(*benchmark), arm.monitor)
     job = Job(
         name=name,
         arm=arm,
@@ -63,16 +92,35 @@ def pretrain(
         number_format=precision.decide(arm.precision, kind),
         crops=str(Path(crops).resolve()),
         init=str(Path(init).resolve()),
-        hashes={"crops": files.sha256(crops), "init": files.sha256(init)},
+        benchmark=str(Path(benchmark[0]).resolve()),
+        benchmark_root=str(Path(benchmark[1]).resolve()),
+        out=str(Path(out).resolve()),
+        hashes={
+            "crops": files.sha256(crops),
+            "init": files.sha256(init),
+            "benchmark": files.sha256(benchmark[0]),
+        },
     )
     count = launch.processes(torch.cuda.device_count() if kind == "cuda" else 0)
-    with files.scratch(f"pretrain@{name}", job.run_contract(count)) as folder:
-        files.write_json(folder / "job.json", job.model_dump(mode="json"))
+    contract = job.contract_of_run()
+    with files.scratch(f"pretrain@{name}", contract) as folder:
+        _say_what_is_left(folder, contract)
+        files.write_json(folder / JOB, job.model_dump(mode="json"))
         launch.torchrun(MODULE, folder, count, threads)
-        _take_out(folder, Path(out))
+        with files.written_whole(Path(out) / WEIGHTS) as beside:
+            shutil.copyfile(folder / WEIGHTS, beside)
 
 
-def _take_out(folder: Path, out: Path) -> None:
-    for name, inside in (("weights.safetensors",) * 2, ("history.tsv", "history-0.tsv")):
-        with files.written_whole(out / name) as beside:
-            shutil.copyfile(folder / inside, beside)
+def _say_what_is_left(folder: Path, contract: Mapping[str, Any]) -> None:
+    """Name the unfinished runs of this arm that this one does not go on from, and why."""
+    if (folder / JOB).exists():
+        return
+    for other in sorted(folder.parent.glob(f"*/{JOB}")):
+        before = Job.model_validate(files.read_json(other)).contract_of_run()
+        lines = "\n  ".join(checkpoint.differences(before, contract))
+        print(
+            f"pretrain: not gone on from {other.parent}, a run with other settings:\n  {lines}\n"
+            "ask for what was saved, or delete that folder",
+            file=sys.stderr,
+            flush=True,
+        )

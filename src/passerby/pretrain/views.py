@@ -1,4 +1,6 @@
-"""Views, second half: pictures and drawn parameters in, views out; batches, on any device.
+"""Views, second half: pictures and drawn parameters in, views out; whole batches, in floats.
+
+Runs on any device; a CPU is faster a picture at a time (`views_uint8`, which this is the twin of).
 
 Cutting, shrinking, mirroring and blurring are linear in rows and in columns, so each is a pair of
 matrices per picture: `rows @ picture @ columns`. The cut with its filter is PIL's bilinear one
@@ -12,7 +14,7 @@ import torch
 from torch import Tensor
 
 from passerby.pretrain import colours
-from passerby.pretrain.draws import Draws
+from passerby.pretrain.draws import Draws, whole_pixels
 
 _BLUR_REACH = 8  # four deviations of the widest blur
 
@@ -37,7 +39,8 @@ def apply(
         float32 `(B, 3, H, W)`, normalised, channels last in memory; holes are 0.
     """
     device = pictures.device
-    views = cut(pictures, _tensor(draws.box, device), _tensor(draws.flip, device), size)
+    box = _at_whole_pixels(draws.box, *pictures.shape[1:3])
+    views = cut(pictures, _tensor(box, device), _tensor(draws.flip, device), size)
     for chosen, change in (
         (draws.jitter, _jittered),
         (draws.grey, _greyed),
@@ -51,9 +54,14 @@ def apply(
     return views.contiguous(memory_format=torch.channels_last)
 
 
+def _at_whole_pixels(box: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The boxes with their edges at whole pixels, again as fractions."""
+    places = whole_pixels(box, height, width) / np.array([width, height, width, height])
+    return np.concatenate([places[:, :2], places[:, 2:] - places[:, :2]], axis=1)
+
+
 def _jittered(views: Tensor, draws: Draws) -> Tensor:
-    device = views.device
-    return colours.jitter(views, _tensor(draws.factors, device), _tensor(draws.order, device))
+    return colours.jitter(views, _tensor(draws.factors, views.device), draws.order)
 
 
 def _greyed(views: Tensor, draws: Draws) -> Tensor:

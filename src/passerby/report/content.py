@@ -68,7 +68,7 @@ def gather(params: Params, data: Path) -> Content:
     gained = gains(table, params)
     return Content(
         params.report.title,
-        tuple(headline.sentences(gained, params)),
+        tuple(headline.sentences([gain for gain in gained if gain.percent], params)),
         tuple(gain for gain in gained if gain.percent == max(params.branches.percents)),
         (
             _results(table, gained, params),
@@ -99,11 +99,15 @@ def _published() -> Section:
 
 def _why(table: Sequence[Row], params: Params, data: Path) -> Section:
     histories = why.histories(data / "pretrain", params)
+    watched = why.monitors(data / "pretrain", params)
     drawn = [
         _picture(
             "pretraining",
-            "Pretraining: contrast loss and accuracy, a running mean over the steps.",
-            lambda: pictures.pretraining(histories, [*params.branches.inits, *params.arms]),
+            "Pretraining: a running mean over the steps. Spread and uniformity near 0 are "
+            "collapse. The monitor scores the encoder on training people, and chooses nothing.",
+            lambda: pictures.pretraining(
+                histories, watched, [*params.branches.inits, *params.arms]
+            ),
         ),
         _picture(
             "roc",
@@ -121,7 +125,7 @@ def _why(table: Sequence[Row], params: Params, data: Path) -> Section:
     ]
     explained = (
         why.starts(data / "init", params),
-        why.arms(histories, params),
+        why.arms(histories, watched, params),
         why.crops(data / "crops_counts.json"),
     )
     note = why.tracks(params)

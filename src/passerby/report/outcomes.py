@@ -24,7 +24,7 @@ NEEDED = ("map", "map_trapezoid", "minp", "cmc", "tar_at_far", "counts", "protoc
 class Model:
     """A trained model: a start finetuned on a share of the labels, or a baseline.
 
-    `percent` and `seed` are `None` for a baseline.
+    `percent` and `seed` are `None` for a baseline; 0 percent are features as they are.
     """
 
     init: str
@@ -61,6 +61,7 @@ def models(branches: Branches) -> list[Model]:
     tuned = product(branches.inits, branches.percents, branches.seeds)
     return [
         *(Model(init, percent, seed) for init, percent, seed in tuned),
+        *(Model(init, 0, 0) for init in branches.unlabelled),
         *(Model(name, None, None) for name in branches.baselines),
     ]
 

@@ -140,29 +140,64 @@ def _labels_line(axes: Axes, line: Sequence[Row], set_name: str, look: style.Loo
     )  # fmt: skip
 
 
-def pretraining(histories: dict[str, dict[str, np.ndarray]], order: Sequence[str]) -> Figure | None:
-    """Loss and contrast accuracy of each arm against the step, as a running mean over each value.
+SHOWN = (
+    ("loss", "contrast loss"),
+    ("accuracy", "key found among the queue, share"),
+    ("spread", "spread of the embeddings"),
+    ("alignment", "alignment: distance of positives"),
+    ("uniformity", "uniformity"),
+)
+"""Columns of a history that are drawn, where it was kept."""
+
+
+def pretraining(
+    histories: dict[str, dict[str, np.ndarray]],
+    watched: dict[str, dict[str, np.ndarray]],
+    order: Sequence[str],
+) -> Figure | None:
+    """What each arm measured of itself against the step, and what the monitor saw.
 
     Args:
-        histories: Columns `step`, `loss` and `accuracy` (where it was kept) of each arm.
+        histories: Columns `step`, `loss` and others of each arm; a running mean is drawn.
+        watched: Columns `epoch` and `map` of the arms that had a monitor.
         order: Inits and arms: a place in it gives the look, as in the other pictures.
     """
     if not histories:
         return None
-    shown = [("loss", "contrast loss"), ("accuracy", "key found among the queue, share")]
-    kept = [(key, text) for key, text in shown if all(key in h for h in histories.values())]
-    figure, grid = style.panels(1, len(kept), 4.2, 3.0)
-    for axes, (key, text) in zip(grid[0], kept, strict=True):
-        for arm, history in histories.items():
-            look = style.look(order.index(arm))
-            axes.plot(
-                history["step"], running_mean(history[key]), color=look.colour,
-                linestyle=look.dash, marker=look.marker, markevery=0.2, label=arm,
-            )  # fmt: skip
-        axes.set_xlabel("step")
-        axes.set_title(text)
-    style.legend_below(figure, grid[0][0])
+    kept = [(key, text) for key, text in SHOWN if all(key in h for h in histories.values())]
+    count = len(kept) + bool(watched)
+    columns = min(count, 3)
+    figure, grid = style.panels(-(-count // columns), columns, 4.2, 3.0)
+    panels = [axes for line in grid for axes in line]
+    for axes, (key, text) in zip(panels, kept, strict=False):
+        smooth = {arm: (h["step"], running_mean(h[key])) for arm, h in histories.items()}
+        _arm_curves(axes, smooth, order, "step", text)
+    if watched:
+        scores = {arm: (found["epoch"], found["map"]) for arm, found in watched.items()}
+        _arm_curves(panels[len(kept)], scores, order, "epoch", "monitor: mAP on training people, %")
+        style.percent_axis(panels[len(kept)].yaxis)
+    for axes in panels[count:]:
+        axes.set_axis_off()
+    style.legend_below(figure, panels[0])
     return figure
+
+
+def _arm_curves(
+    axes: Axes,
+    curves: dict[str, tuple[np.ndarray, np.ndarray]],
+    order: Sequence[str],
+    over: str,
+    title: str,
+) -> None:
+    """A curve for each arm."""
+    for arm, (x, y) in curves.items():
+        look = style.look(order.index(arm))
+        axes.plot(
+            x, y, color=look.colour, linestyle=look.dash, marker=look.marker, markevery=0.2,
+            label=arm,
+        )  # fmt: skip
+    axes.set_xlabel(over)
+    axes.set_title(title)
 
 
 def running_mean(values: np.ndarray) -> np.ndarray:

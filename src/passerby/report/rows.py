@@ -68,11 +68,23 @@ def rows(outcomes: Sequence[Outcome], params: Params) -> list[Row]:
         Row(
             init,
             percent,
-            f"{init}, {percent} %" if several and percent is not None else init,
+            titled(init, percent, several),
             tuple(o for o in outcomes if (o.model.init, o.model.percent) == (init, percent)),
         )
         for init, percent in sorted(keys, key=lambda key: -(key[1] or 0))
     ]
+
+
+def titled(init: str, percent: int | None, several: bool) -> str:
+    """What tables call an init at a share of the labels, or a baseline.
+
+    Example:
+        >>> titled("moco", 0, False), titled("moco", 10, True), titled("attributes", None, True)
+        ('moco, no label', 'moco, 10 %', 'attributes')
+    """
+    if percent == 0:
+        return f"{init}, no label"
+    return f"{init}, {percent} %" if several and percent else init
 
 
 def columns(outcomes: Sequence[Outcome]) -> list[Column]:
@@ -140,7 +152,9 @@ def gains(table: Sequence[Row], params: Params) -> list[Gain]:
     for arm in (init for init in params.branches.inits if init in params.arms):
         start = params.arms[arm].start
         known = start in params.branches.inits
-        for percent in sorted(params.branches.percents, reverse=True) if known else ():
+        both = {arm, start} <= {*params.branches.unlabelled}
+        percents = [*sorted(params.branches.percents, reverse=True), *([0] if both else [])]
+        for percent in percents if known else ():
             for name in sets(params):
                 ours, theirs = of[arm, percent].on(name), of[start, percent].on(name)
                 values = tuple(

@@ -74,7 +74,7 @@ def results(table: Sequence[Row], found: Sequence[Gain], params: Params, set_nam
     lines = []
     for row in table:
         cells = [_figure(row.pooled(column, set_name), best[column.title]) for column in shown]
-        gain = gains.get((row.init, row.percent or 0))
+        gain = gains.get((row.init, row.percent)) if row.percent is not None else None
         seeds = [Cell(str(len(row.on(set_name))))] if several else []
         lines.append((_name(row, params), *seeds, cells[0], _gain(gain), *cells[1:]))
     titles = (*head, *(column.title for column in shown[1:]))

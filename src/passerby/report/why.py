@@ -1,7 +1,7 @@
 """What explains the figures: starts and what began afresh, arms, crops by reason, the sets."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ from passerby.report.rows import Row
 from passerby.report.tables import Table, figures, plain
 from passerby.settings import Params
 
-REPLACED = ("positives", "temperature", "queue", "epochs", "seed", "views")
 LAST_SHARE = 0.05
 """Share of a history's end whose mean stands in the table."""
 
@@ -38,6 +37,12 @@ def histories(folder: Path, params: Params) -> dict[str, dict[str, np.ndarray]]:
                 f"rows; 'step' and 'loss' with rows were wanted: run the stage 'pretrain' again"
             )
     return found
+
+
+def monitors(folder: Path, params: Params) -> dict[str, dict[str, np.ndarray]]:
+    """What the monitor saw of every arm that had one, by `epoch`."""
+    watched = [arm for arm in params.arms if params.arm(arm).monitor.every_epochs]
+    return {arm: read_columns(folder / arm / "monitor.tsv") for arm in watched}
 
 
 def starts(folder: Path, params: Params) -> Table:
@@ -64,11 +69,15 @@ def _header(path: Path) -> dict[str, Any]:
         raise BadInput(f"{path}: not weights with passerby's header; run 'dvc repro'") from None
 
 
-def arms(found: dict[str, dict[str, np.ndarray]], params: Params) -> Table:
+def arms(
+    found: dict[str, dict[str, np.ndarray]],
+    watched: dict[str, dict[str, np.ndarray]],
+    params: Params,
+) -> Table:
     """Each arm: its start, what it replaces in `pretrain`, how far it got."""
     lines = []
     for name, arm in params.arms.items():
-        given = [f"{key} {getattr(arm, key)}" for key in REPLACED if getattr(arm, key) is not None]
+        given = [f"{key} {value}" for key, value in flat(arm.given()).items()]
         history = found[name]
         lines.append(
             (
@@ -79,10 +88,45 @@ def arms(found: dict[str, dict[str, np.ndarray]], params: Params) -> Table:
                 f"{int(history['step'][-1]):,}",
                 f"{history['loss'][0]:.2f} to {_last(history['loss']):.2f}",
                 f"{100 * _last(history['accuracy']):.1f} %" if "accuracy" in history else "",
+                _watched(watched.get(name)),
+                _mined(history),
             )
         )
-    head = ("arm", "start", "positives", "replaced", "steps", "loss", "contrast accuracy")
+    head = (
+        "arm", "start", "positives", "replaced", "steps", "loss", "contrast accuracy",
+        "monitor's mAP", "mined pairs",
+    )  # fmt: skip
     return plain("Pretraining", head, lines)
+
+
+def _watched(scores: dict[str, np.ndarray] | None) -> str:
+    """Before the first epoch and after the last, on training people."""
+    if scores is None:
+        return "not watched"
+    return f"{100 * scores['map'][0]:.1f} to {100 * scores['map'][-1]:.1f}"
+
+
+def _mined(history: dict[str, np.ndarray]) -> str:
+    """How many pairs the last epoch had, and how many of those whose people are known are right."""
+    if "pairs" not in history:
+        return ""
+    right = history["right_pairs"][-1]
+    known = "not known how many are right" if np.isnan(right) else f"{100 * right:.0f} % right"
+    return f"{int(history['pairs'][-1]):,}, {known}"
+
+
+def flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Nested settings as one mapping, its keys dotted.
+
+    Example:
+        >>> flat({"mining": {"share": 0.5}, "epochs": 3})
+        {'mining.share': 0.5, 'epochs': 3}
+    """
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{before}{key}"
+        found |= flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return found
 
 
 def _last(values: np.ndarray) -> float:

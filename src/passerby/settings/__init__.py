@@ -11,15 +11,9 @@ from passerby.settings.data import (
     Videos,
     World,
 )
-from passerby.settings.learning import (
-    Arm,
-    Attributes,
-    Encoder,
-    Finetune,
-    Pretrain,
-    Start,
-)
+from passerby.settings.learning import Attributes, Encoder, Finetune, Start
 from passerby.settings.params import Branches, Compute, Evaluate, Params, Report
+from passerby.settings.pretraining import Arm, Mining, Monitor, Pretrain
 from passerby.settings.read import read, validate
 from passerby.settings.section import Section
 
@@ -34,6 +28,8 @@ __all__ = [
     "Encoder",
     "Evaluate",
     "Finetune",
+    "Mining",
+    "Monitor",
     "Params",
     "Pretrain",
     "Report",

@@ -1,4 +1,4 @@
-"""Sections about learning: encoder, starts, pretraining and its arms, finetuning, baselines."""
+"""Sections about learning with labels: encoder, starts, finetuning, baselines."""
 
 from typing import Literal, Self
 
@@ -43,54 +43,6 @@ class Start(Section):
     zero_fresh_norms: bool = False
     """Give the last BatchNorm of a residual block that starts afresh the weight 0."""
     title: str = ""
-
-
-class Arm(Section):
-    """An entry of `arms`: one pretraining; what is given replaces the value in `pretrain`."""
-
-    start: Name
-    positives: Literal["view", "tracklet"] | None = None
-    temperature: Positive | None = None
-    queue: Count | None = None
-    epochs: Count | None = None
-    seed: int | None = None
-    views: str | None = None
-
-
-class Pretrain(Section):
-    """Section `pretrain`: MoCo v2 (arXiv 2003.04297)."""
-
-    seed: int = 0
-    height_px: Count = 64
-    width_px: Count = 32
-    positives: Literal["view", "tracklet"] = "tracklet"
-    views: Literal[
-        "ori", "ori-cj", "ori-gs", "ori-gb", "ori+sre", "ori-cj+wre", "ori-cj+re", "ori-cj+sre",
-        "ori-cj+ssre", "ori+wcj+sre", "ori+wwcj+sre", "moco", "mocov2", "reid",
-    ] = "ori+sre"  # fmt: skip
-    aspect: Literal["person", "source"] = "person"
-    """`person`: crops keep the picture's own shape; `source`: torchvision's 3/4 to 4/3."""
-    min_area: Fraction = 0.3
-    epochs: Count = 30
-    batch: Count = 128
-    """Pairs in a step, over all processes."""
-    queue: Count = 4096
-    momentum: Fraction = 0.99
-    temperature: Positive = 0.1
-    dim: Count = 128
-    mlp: bool = True
-    bn_groups: Count = 4
-    """Virtual sub-batches of BatchNorm, over all processes."""
-    lr: Positive = 0.12
-    """Learning rate for a batch of 256; the one used is `lr * batch / 256`."""
-    warmup_steps: Natural = 100
-    sgd_momentum: Fraction = 0.9
-    weight_decay: float = Field(default=1e-4, ge=0)
-    resident_scale: Positive = 2.0
-    """Crops are held in memory at this multiple of the view's size."""
-    precision: Precision = "auto"
-    checkpoint_s: Positive = 60.0
-    """Seconds between two checkpoints in scratch; decides no result."""
 
 
 class Finetune(Section):

@@ -8,8 +8,10 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from passerby.errors import BadInput, nearest
 from passerby.settings.data import BenchmarkSource, Crops, Detect, Videos, World
-from passerby.settings.learning import Arm, Attributes, Encoder, Finetune, Pretrain, Start
+from passerby.settings.learning import Attributes, Encoder, Finetune, Start
+from passerby.settings.pretraining import Arm, Pretrain
 from passerby.settings.section import Count, Name, Section
+from passerby.settings.wording import worded
 
 Entry = TypeVar("Entry")
 
@@ -35,6 +37,8 @@ class Branches(Section):
     percents: tuple[Count, ...] = Field(min_length=1)
     """Shares of the labelled identities, in percent."""
     seeds: tuple[int, ...] = Field(min_length=1)
+    unlabelled: tuple[Name, ...] = ()
+    """Of `inits`, those whose features are evaluated also as they are, without any label."""
     baselines: tuple[Literal["attributes"], ...] = ()
     sets: tuple[Name, ...] = Field(min_length=1)
     """What every model is evaluated on: names of `benchmarks`."""
@@ -77,7 +81,7 @@ class Params(Section):
     benchmarks: dict[Name, BenchmarkSource]
     encoder: Encoder = Encoder()
     starts: dict[Name, Start]
-    pretrain: Pretrain = Pretrain()
+    pretrain: Pretrain
     arms: dict[Name, Arm] = Field(min_length=1)
     finetune: Finetune
     attributes: Attributes
@@ -86,8 +90,7 @@ class Params(Section):
 
     def arm(self, name: str) -> Pretrain:
         """The settings of one arm: `pretrain` with what the arm replaces."""
-        given = named("arms", self.arms, name).model_dump(exclude_none=True, exclude={"start"})
-        return Pretrain.model_validate({**self.pretrain.model_dump(), **given})
+        return named("arms", self.arms, name).of(self.pretrain)
 
     def benchmark(self, name: str) -> BenchmarkSource:
         """The entry of `benchmarks` called `name`."""
@@ -99,7 +102,7 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        faults = [*self._unknown_names(), *self._faults_of_sizes()]
+        faults = [*self._unknown_names(), *self._faults_of_arms(), *self._faults_of_sizes()]
         if faults:
             raise ValidationError.from_exception_data(
                 "Params",
@@ -121,8 +124,10 @@ class Params(Section):
         asked = [
             *(("branches.inits", name, weights) for name in self.branches.inits),
             *(("branches.sets", name, sets) for name in self.branches.sets),
+            *(("branches.unlabelled", n, [*self.branches.inits]) for n in self.branches.unlabelled),
             *((f"arms.{arm}.start", self.arms[arm].start, weights) for arm in self.arms),
             *(("crops.benchmarks", name, sets) for name in self.crops.benchmarks),
+            ("pretrain.monitor.benchmark", self.pretrain.monitor.benchmark, sets),
             ("finetune.benchmark", self.finetune.benchmark, sets),
             ("attributes.benchmark", self.attributes.benchmark, sets),
             ("attributes.init", self.attributes.init, weights),
@@ -133,13 +138,21 @@ class Params(Section):
                     key,
                     f"no such entry '{name}'{nearest(name, known)}; known: {', '.join(known)}",
                 )
-        for arm in self.arms:
+
+    def _faults_of_arms(self) -> Iterator[tuple[str, str]]:
+        """What is wrong with an arm, as `(key, text)`."""
+        for name, arm in self.arms.items():
             try:
-                self.arm(arm)
+                asked = arm.of(self.pretrain)
             except ValidationError as error:
                 for detail in error.errors():
-                    key = ".".join(str(part) for part in detail["loc"])
-                    yield f"arms.{arm}.{key}", f"found {detail['input']!r}: {detail['msg']}"
+                    key = ".".join(["arms", name, *map(str, detail["loc"])])
+                    yield key, worded(detail, Pretrain)
+            else:
+                # The graph gives every arm the index of one benchmark, named before any arm is.
+                if asked.monitor.benchmark != self.pretrain.monitor.benchmark:
+                    known = self.pretrain.monitor.benchmark
+                    yield f"arms.{name}.monitor.benchmark", f"all arms have one: '{known}'"
         for name in set(self.starts) & set(self.arms):
             yield f"arms.{name}", f"'{name}' is a start already; an arm needs a name of its own"
         for name in self.arms:
@@ -157,11 +170,6 @@ class Params(Section):
 
     def _faults_of_sizes(self) -> Iterator[tuple[str, str]]:
         """Numbers that do not go together, as `(key, text)`."""
-        if self.pretrain.batch % self.pretrain.bn_groups:
-            yield (
-                "pretrain.bn_groups",
-                f"{self.pretrain.bn_groups} groups do not divide a batch of {self.pretrain.batch}",
-            )
         for name, start in self.starts.items():
             if start.kind == "file" and not (start.file and start.sha256):
                 yield f"starts.{name}", "kind 'file' needs 'file' and its 'sha256'"

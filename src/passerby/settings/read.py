@@ -1,14 +1,14 @@
 """Reading a settings file and naming all its faults at once, each with its key and line."""
 
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from passerby.errors import SettingsError, nearest
+from passerby.errors import SettingsError
 from passerby.settings.params import Params
+from passerby.settings.wording import worded
 
 
 def read(path: str | Path = "params.yaml") -> Params:
@@ -64,35 +64,11 @@ def _lines(node: yaml.Node | None, key: str = "") -> dict[str, int]:
 def _fault(detail: ErrorDetails, lines: dict[str, int]) -> str:
     """One fault as one line: key, line, what was found, what is wanted."""
     place = [str(part) for part in detail["loc"]]
-    key = ".".join(place)
     line = next((lines[k] for k in _prefixes(place) if k in lines), None)
-    where = f"{key} (line {line})" if line else key
-    if detail["type"] == "extra_forbidden":
-        known = _known(place[:-1])
-        return f"{where}: unknown{nearest(place[-1], known)}; known: {', '.join(known)}"
-    if detail["type"] == "missing":
-        return f"{where}: missing"
-    if detail["type"] == "settings":
-        return f"{where}: {detail['msg']}"
-    wanted = detail["msg"].removeprefix("Input should be ")
-    return f"{where}: found {detail['input']!r}, wanted {wanted}"
+    where = f"{'.'.join(place)} (line {line})" if line else ".".join(place)
+    return f"{where}: {worded(detail, Params)}"
 
 
 def _prefixes(place: list[str]) -> list[str]:
     """The key and all that enclose it, longest first."""
     return [".".join(place[:n]) for n in range(len(place), 0, -1)]
-
-
-def _known(place: list[str]) -> list[str]:
-    """The names that the section at `place` knows."""
-    section: Any = Params
-    for part in place:
-        if not hasattr(section, "model_fields"):
-            return []
-        field = section.model_fields.get(part)
-        if field is None:  # an entry of a mapping: `starts.random`
-            continue
-        annotation = field.annotation
-        arguments = getattr(annotation, "__args__", ())
-        section = arguments[-1] if arguments else annotation
-    return list(getattr(section, "model_fields", {}))

@@ -55,6 +55,32 @@ class Group:
         dist.barrier()
 
 
+class Watched:
+    """A number on its way from the device; whoever reads it waits for it alone.
+
+    Work that was given to a GPU after the number goes on meanwhile, which `Tensor.item` would not
+    let it.
+
+    Args:
+        value: One number, `()`.
+    """
+
+    def __init__(self, value: Tensor) -> None:
+        self._arrived = None
+        self._value = value
+        if value.device.type == "cuda":
+            self._value = torch.empty((), dtype=value.dtype, pin_memory=True)
+            self._value.copy_(value, non_blocking=True)
+            self._arrived = torch.cuda.Event()
+            self._arrived.record()
+
+    def read(self) -> float:
+        """The number."""
+        if self._arrived:
+            self._arrived.synchronize()
+        return float(self._value)
+
+
 def device_kind() -> str:
     """`cuda` where there is an accelerator, else `cpu`."""
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -4,11 +4,12 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from passerby import files, parallel
 from passerby.progress import Progress
 from passerby.settings import World
-from passerby.video import encode
+from passerby.video import encode, people
 from passerby.world import montage, sets, street
 
 FORMAT = "passerby.world/1"
@@ -49,9 +50,13 @@ def draw_city(world: World, name: str, out: Path) -> None:
             for _ in parallel.each(work, todo):
                 progress.step()
         _write_list(world, name, made / "street" / "list.txt")
+        _write_people(world, name, scratch, made / "street" / "people.tsv")
         counts = {f"{name}-{key}": files.read_json(scratch / _mark(key)) for key in _SETS}
-        people = world.streets * world.people_per_street
-        told = {"streets": world.streets, "videos": len(parts) - len(_SETS), "people": people}
+        told = {
+            "streets": world.streets,
+            "videos": len(parts) - len(_SETS),
+            "people": world.streets * world.people_per_street,
+        }
         files.write_json(
             made / "manifest.json", {"format": FORMAT, "street": told, "counts": counts}
         )
@@ -71,24 +76,36 @@ def _mark(part: str) -> str:
 
 
 def _draw(world: World, city: str, scratch: Path, part: str) -> None:
-    """Draw one part; its mark, written last, holds its counts."""
-    made, counts = scratch / "city", {}
+    """Draw one part; its mark, written last, holds its counts, or who its tracks are."""
+    made = scratch / "city"
     if part in _SETS:
         folder, draw = _SETS[part]
         root = files.empty_folder(made / "benchmarks" / folder)
         root.rmdir()
-        counts = draw(world, city, root)
+        told: Any = draw(world, city, root)
     else:
         place, camera = (int(number) for number in part.rpartition("+s")[2].split("c"))
         video = made / "street" / "videos" / f"{part}.mp4"
         table = made / "street" / "detections" / f"{part}.pkl"
-        street.shoot(world, city, place, camera, video, table)
-    files.write_json(scratch / _mark(part), counts)
+        told = street.shoot(world, city, place, camera, video, table)
+    files.write_json(scratch / _mark(part), told)
 
 
 def _write_list(world: World, city: str, path: Path) -> None:
     names = [part for part in _parts(world, city) if part not in _SETS]
     files.write_text(path, "".join(f"{name}\n" for name in names))
+
+
+def _write_people(world: World, city: str, scratch: Path, path: Path) -> None:
+    """Who each track is, over all streets."""
+    rows = []
+    for part in _parts(world, city):
+        if part not in _SETS:
+            place = int(part.rpartition("+s")[2].split("c")[0])
+            walkers = files.read_json(scratch / _mark(part))
+            first = place * world.people_per_street
+            rows += [(part, track, first + person) for track, person in enumerate(walkers)]
+    files.write_text(path, people.text(rows))
 
 
 def _code() -> list[str]:

@@ -31,6 +31,8 @@ _LEAST_INSIDE, _LEAST_VISIBLE = 0.4, 0.4
 class Walk:
     """One person's way past one camera."""
 
+    person: int
+    """Number among the street's people."""
     look: Look
     begin: int
     """First frame."""
@@ -74,13 +76,15 @@ def draw_walks(looks: list[Look], camera: Camera, fps: int, rng: np.random.Gener
     """Let each of `looks` pass the camera once, a few at a time, in a random order."""
     walks, begin = [], 0.0
     for n in rng.permutation(len(looks)):
-        walk = _draw_walk(looks[int(n)], round(begin), camera, fps, rng)
+        walk = _draw_walk(int(n), looks[int(n)], round(begin), camera, fps, rng)
         walks.append(walk)
         begin += walk.frames / float(rng.uniform(3.0, 7.0))
     return walks
 
 
-def _draw_walk(look: Look, begin: int, camera: Camera, fps: int, rng: np.random.Generator) -> Walk:
+def _draw_walk(
+    person: int, look: Look, begin: int, camera: Camera, fps: int, rng: np.random.Generator
+) -> Walk:
     """Across (mostly), at a slant, towards the camera or away from it."""
     height_px, width_px = camera.scene.shape[:2]
     far, near = 0.68 * height_px, 0.98 * height_px
@@ -102,6 +106,7 @@ def _draw_walk(look: Look, begin: int, camera: Camera, fps: int, rng: np.random.
     way_px = math.hypot(x1 - x0, (y1 - y0) * 2.2)
     frames = max(round(way_px / speed_px_s * fps), 2)
     return Walk(
+        person,
         look,
         begin,
         frames,
@@ -138,8 +143,12 @@ def _confidence(seen: Seen) -> float:
     return round(0.5 + 0.49 * seen.visible, 3)
 
 
-def shoot(world: World, city: str, street: int, place: int, video: Path, table: Path) -> None:
-    """Film one camera of a street: an mp4 and a pickle of true boxes and tracks."""
+def shoot(world: World, city: str, street: int, place: int, video: Path, table: Path) -> list[int]:
+    """Film one camera of a street: an mp4 and a pickle of true boxes and tracks.
+
+    Returns:
+        Who walks in each track, as a number among the street's people.
+    """
 
     def stream(purpose: str) -> np.random.Generator:
         return seeds.stream(world.seed, city, "street", street, "camera", place, purpose)
@@ -151,3 +160,4 @@ def shoot(world: World, city: str, street: int, place: int, video: Path, table: 
     write_mp4(video, frames, world.fps, crf=26)
     with files.written_whole(table) as beside:
         beside.write_bytes(pickle.dumps(boxes, protocol=4))
+    return [walk.person for walk in walks]

@@ -1,39 +1,79 @@
 """Which crop gives the key of a query: a small file a kind, behind one interface."""
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
-from passerby.crops.store import CropStore
 from passerby.errors import BadInput
+from passerby.pretrain.cropset import CropSet
+from passerby.settings import Pretrain
 
 NOBODY = -1
 """Label of a crop that shares its identity with no other, as far as this kind knows."""
+NO_LABEL = -3
+"""Fills up rows of `friends`: neither a crop nor the noise in a new queue has this label."""
 
 
-class Positives(Protocol):
-    """A kind of positive.
+class Positives:
+    """A kind of positive; this base is one that masks nothing and learns nothing.
 
     Attributes:
-        labels: `int64 (N,)`; a key whose label is the query's, and not `NOBODY`, is no negative.
-        alone: Crops that have no partner; they are their own, as with `view`.
+        labels: int64 `(N,)`; a key whose label is the query's, and not `NOBODY`, is no negative.
+        friends: int64 `(L, F)`: to each label others whose keys are no negatives of it either,
+            filled up with `NO_LABEL`.
+        columns: What it adds to the history.
+        account: What a run says of it at its start.
     """
 
-    labels: np.ndarray
-    alone: int
+    columns: tuple[str, ...] = ()
+
+    def __init__(self, labels: np.ndarray, account: str) -> None:
+        self.labels = np.asarray(labels, dtype=np.int64)
+        self.friends = np.empty((int(self.labels.max(initial=NOBODY)) + 1, 0), dtype=np.int64)
+        self.account = account
 
     def partners(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """The crops that give the keys of the crops `rows`, both `int64 (n,)`."""
-        ...
+        """The crops that give the keys of the crops `rows`, both int64 `(n,)`."""
+        raise NotImplementedError
+
+    def wants_features(self, epoch: int) -> bool:
+        """Whether, before this epoch begins, it wants the features of all crops."""
+        return False
+
+    def learn(self, features: np.ndarray) -> None:
+        """Take the features of all crops as they are now, float32 `(N, D)`, of length 1."""
+        raise NotImplementedError
+
+    def figures(self) -> dict[str, float]:
+        """What stands in the history under `columns`."""
+        return {}
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it, beside what follows from the crops."""
+        return {}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from such a state."""
 
 
-def kind(name: str, store: CropStore) -> Positives:
-    """The kind of positive called `name`, over the crops of a store."""
+def kind(arm: Pretrain, crops: CropSet) -> Positives:
+    """The kind of positive that an arm asks for, over its crops.
+
+    Raises:
+        BadInput: the crops have not what it takes.
+    """
+    from passerby.pretrain.positives.mined import Mined
     from passerby.pretrain.positives.tracklet import Tracklet
     from passerby.pretrain.positives.view import View
 
-    if name == "view":
-        return View(len(store))
-    if name == "tracklet":
-        return Tracklet(store.track)
-    raise BadInput(f"positives: no kind is called '{name}'; known: view, tracklet")
+    if arm.positives == "view":
+        return View(len(crops))
+    if not (crops.track >= 0).any():
+        raise BadInput(
+            f"pretrain: positives '{arm.positives}' need tracks, and no crop has one: "
+            "track people in 'detect', or ask for 'view'"
+        )
+    if arm.positives == "tracklet":
+        return Tracklet(crops.track, crops.frame, arm.min_gap_frames)
+    return Mined(crops, arm.min_gap_frames, arm.mining)

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from passerby.pretrain.positives import NOBODY
+from passerby.pretrain.positives import NOBODY, Positives
 
 
-class View:
+class View(Positives):
     """Every crop is its own partner, and every key of the queue a negative.
 
     Args:
@@ -13,8 +13,7 @@ class View:
     """
 
     def __init__(self, count: int) -> None:
-        self.labels = np.full(count, NOBODY, dtype=np.int64)
-        self.alone = 0
+        super().__init__(np.full(count, NOBODY), "every crop is its own partner")
 
     def partners(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The crops themselves."""
