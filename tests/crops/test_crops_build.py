@@ -17,7 +17,7 @@ from passerby.datasets.index import Benchmark, _image_hash
 from passerby.datasets.rows import Row
 from passerby.errors import BadInput
 from passerby.settings import Crops
-from passerby.video import detections
+from passerby.video import detections, people
 
 NAMES = ("de+bonn+a", "de+bonn+b", "de+koeln+a", "us+york+-_x")
 SIZE = (96, 64)
@@ -88,6 +88,30 @@ def test_a_store_of_all_sources_in_sorted_order_with_every_box_accounted_for(dat
     shown = cv2.imread(str(data / "crops_montage.jpg"))
     assert counts["total"]["tracks"] == 18
     assert shown.shape == (5 * 130, 16 * 66, 3)  # four tracks a row
+
+
+def test_who_the_tracks_are_is_kept_where_it_is_known(data):
+    known = [("de+bonn+a", track, 40 + track) for track in (0, 2)] + [("de+koeln+a", 2, 42)]
+    (data / "people.tsv").write_text(people.text(known))
+    before = run(data)
+    build(SETTINGS, {"market": str(data / "set")}, data, data / "people.tsv")
+    assert hashes_of(data) != before
+    store, found = CropStore(data / "crops.lmdb"), detections.read(data / "detections.parquet")
+    of = {(video, track): person for video, track, person in known}
+    raw = {
+        (found.videos[video], int(frame), index): int(track)
+        for video in range(len(found.videos))
+        for frame in range(24)
+        for index, track in enumerate(
+            found.track[(found.video == video) & (found.frame == frame)].tolist()
+        )
+    }
+    for row in range(len(store)):
+        video = store.videos[store.video[row]]
+        if video in NAMES:
+            track = raw[video, int(store.frame[row]), int(store.index[row])]
+            assert store.person[row] == of.get((video, track), -1)
+    assert {40, 42, -1} <= set(store.person.tolist())
 
 
 def test_scratch_is_gone_when_the_store_is_there(data):

@@ -5,6 +5,7 @@ from crop_samples import picture
 
 from passerby.crops.cut import encoded
 from passerby.crops.images import from_benchmark
+from passerby.crops.source import people
 from passerby.datasets import index
 from passerby.datasets.index import Benchmark, _image_hash
 from passerby.datasets.rows import Row
@@ -118,3 +119,12 @@ def test_market1501_gives_its_training_images_and_the_tracks_of_its_names(realda
     assert len(track_of) == len(set(track_of.values())) == 3_541  # 0002_c1s1: one track each
     for name, track in zip(names, crops.columns["track"], strict=True):
         assert track_of[name[:9]] == track
+
+
+def test_people_are_numbers_that_no_other_set_and_no_video_uses(benchmark):
+    found = from_benchmark(*benchmark, SETTINGS).columns["person"]
+    assert found.tolist() == people("market", np.array([2, 7, 2, 2, 2])).tolist()
+    assert len(set(found)) == 2
+    assert found.min() > 2**32
+    assert not set(found) & set(people("other", np.array([2, 7])))
+    assert people("market", np.array([0, -1])).tolist() == [-1, -1]

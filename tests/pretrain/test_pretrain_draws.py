@@ -175,3 +175,21 @@ def test_an_unknown_list_is_refused(name):
         f"views: no list is called '{name}'; known: mocov2, moco, reid or "
         "ori[-cj][-gs][-gb][+wcj|+wwcj][+wre|+re|+sre|+ssre]"
     )
+
+
+@pytest.mark.parametrize(
+    ("aspect", "min_area", "area", "whole"),
+    [("source", 0.2, 0.37, 0.0), ("person", 0.2, 0.54, 0.29), ("person", 0.5, 0.69, 0.52)],
+)
+def test_cuts_as_published_never_show_head_and_feet_and_person_cuts_do(
+    aspect, min_area, area, whole
+):
+    """On a picture twice as high as wide; head and feet: the first and the last eighth of it."""
+    geometry = Geometry(256, 128, min_area, aspect)
+    box = draw(recipe("ori"), geometry, np.full(20_000, 0.5), np.random.default_rng(8)).box
+    top, height = box[:, 1], box[:, 3]
+    both = (top < 1 / 8) & (top + height > 7 / 8)
+    assert (box[:, 2] * height).mean() == pytest.approx(area, abs=0.03)
+    assert both.mean() == pytest.approx(whole, abs=0.02 if whole else 0)
+    if aspect == "source":
+        assert height.max() <= 0.667 + 1e-9

@@ -156,3 +156,21 @@ def test_an_arm_replaces_any_key_of_pretraining_also_inside_its_sections() -> No
 def test_what_is_wrong_with_an_arm_is_said_at_its_key(given: dict[str, Any], words: str) -> None:
     said = message(changed(arms={"moco": {"start": "random", **given}}))
     assert words in said
+
+
+def test_the_paper_profile_pretrains_as_luperson_published() -> None:
+    """`lup_moco/scripts/run_moco.sh` and `lup_moco.py`: 8 GPUs of 320 pairs each."""
+    params = settings.validate(profile.compose("paper", PROFILES), "paper")
+    arm = params.arm("moco")
+    published = {
+        "height_px": 256, "width_px": 128, "positives": "view", "views": "ori-cj+sre",
+        "aspect": "source", "min_area": 0.2, "epochs": 200, "batch": 2560, "queue": 65536,
+        "momentum": 0.999, "momentum_end": None, "temperature": 0.1, "dim": 128, "mlp": True,
+        "symmetric": False, "bn_groups": 8, "optimiser": "sgd", "schedule": "cosine",
+        "warmup_steps": 0, "sgd_momentum": 0.9, "weight_decay": 1e-4, "mask_positives": True,
+    }  # fmt: skip
+    assert {key: getattr(arm, key) for key in published} == published
+    assert arm.lr * arm.batch / 256 == pytest.approx(0.3)
+    assert params.encoder.architecture == "resnet50"
+    assert params.encoder.mean == (0.3525, 0.3106, 0.3140)
+    assert params.encoder.deviation == (0.2660, 0.2522, 0.2505)

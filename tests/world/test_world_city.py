@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from passerby import files
+from passerby import files, seeds
 from passerby.datasets import attributes as reader
 from passerby.datasets import index
 from passerby.settings import BenchmarkSource, World
-from passerby.video import decode, listing, pickles
+from passerby.video import decode, listing, people, pickles
 from passerby.world import sets, street
+from passerby.world.camera import draw_camera
 from passerby.world.city import draw_city
 from passerby.world.looks import Look
 
@@ -164,3 +165,23 @@ def test_boxes_hold_what_differs_from_the_empty_street(tiny_city: Path) -> None:
             away[max(y0 - 6, 0) : y1 + 6, max(x0 - 6, 0) : x1 + 6] = np.nan
         outside.append(np.nanmean(away))
     assert np.mean(inside) > 5 * np.mean(outside)
+
+
+def test_the_people_of_the_tracks_are_told_and_the_same_in_every_camera(
+    tiny_city: Path, tiny_world: World
+) -> None:
+    known = people.read(tiny_city / "street" / "people.tsv")
+    looks = street.looks_of(tiny_world, "toy", 0)
+    for place in (1, 2):
+        name = f"syn+toy+s00c{place}"
+        assert sorted(known[name].values()) == list(range(5))
+        draw = seeds.stream(tiny_world.seed, "toy", "street", 0, "camera", place, "walks")
+        camera = draw_camera(
+            street.STREETS,
+            seeds.stream(tiny_world.seed, "toy", "street", 0, "camera", place, "camera"),
+            tiny_world.height_px,
+            tiny_world.width_px,
+        )
+        walks = street.draw_walks(looks, camera, tiny_world.fps, draw)
+        for track, walk in enumerate(walks):
+            assert looks[known[name][track]] == walk.look
