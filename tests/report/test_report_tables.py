@@ -8,7 +8,7 @@ import pytest
 
 from passerby import settings
 from passerby.errors import BadInput
-from passerby.report import outcomes, published, rows, tables, why
+from passerby.report import content, outcomes, published, rows, tables, why
 from passerby.report.tables import Table
 from passerby.settings import Params
 
@@ -126,6 +126,14 @@ def test_a_perfect_trackers_tracks_are_named(make: Make) -> None:
     assert "Training images of city-cuhk03" in why.tracks(params)
     assert "a perfect tracker's" in why.tracks(params)
     assert why.tracks(settings.read("profiles/city.yaml")) == ""
+
+
+def test_mined_positives_come_with_the_word_when_they_apply(make: Make) -> None:
+    arm = {"start": "random", "positives": "mined"}
+    params, data = make(sections={"arms": {"moco": arm}})
+    assert why.mined(params).startswith("Mined positives (moco) pair tracks of different cameras")
+    assert why.mined(settings.read("profiles/city.yaml")) == ""
+    assert why.mined(params) in content.gather(params, data).sections[2].remarks
 
 
 def test_markdown_and_html_hold_the_same_texts(make: Make) -> None:

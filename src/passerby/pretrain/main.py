@@ -7,6 +7,7 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from passerby import files
 from passerby.crops import source
@@ -32,6 +33,7 @@ def main(folder: Path) -> None:
         processes.joined(job.threads) as group,
         stopping.watched(folder / launch.STOP) as stop_asked,
     ):
+        torch.backends.cudnn.benchmark = True  # every batch has one size
         crops = _crops(job)
         kind = positives.kind(job.arm, crops)
         trainer, header = _start(job, kind, group)

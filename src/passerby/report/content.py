@@ -128,9 +128,9 @@ def _why(table: Sequence[Row], params: Params, data: Path) -> Section:
         why.arms(histories, watched, params),
         why.crops(data / "crops_counts.json"),
     )
-    note = why.tracks(params)
+    notes = tuple(note for note in (why.tracks(params), why.mined(params)) if note)
     kept = tuple(picture for picture in drawn if picture)
-    return Section("Why", explained, kept, (note,) if note else ())
+    return Section("Why", explained, kept, notes)
 
 
 def _measured(table: Sequence[Row], params: Params) -> Section:

@@ -170,6 +170,18 @@ def tracks(params: Params) -> str:
     )
 
 
+def mined(params: Params) -> str:
+    """When mined positives apply, where an arm has them."""
+    arms = [name for name in params.arms if params.arm(name).positives == "mined"]
+    if not arms:
+        return ""
+    return (
+        f"Mined positives ({', '.join(arms)}) pair tracks of different cameras that look alike. That "
+        "applies where the cameras are known and see the same people; on videos that share nobody "
+        "every pair is wrong. No label is used: the share of right pairs is only counted."
+    )
+
+
 def sets(table: Sequence[Row], params: Params) -> Table:
     """What each set holds, as it was counted when it was evaluated."""
     lines = []
