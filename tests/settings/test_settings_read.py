@@ -67,6 +67,9 @@ def test_groups_must_divide_the_batch() -> None:
     said = message(changed(pretrain={"batch": 10, "bn_groups": 4}))
     assert "pretrain.bn_groups" in said
     assert "4 groups do not divide a batch of 10" in said
+    monitor = settings.Monitor(benchmark="b")
+    with pytest.raises(ValueError, match="4 groups do not divide a batch of 30"):
+        settings.Pretrain(batch=30, monitor=monitor)  # the default of bn_groups counts, too
 
 
 def test_a_file_start_needs_its_hash() -> None:

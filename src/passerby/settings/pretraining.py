@@ -85,7 +85,7 @@ class Pretrain(Section):
     mlp: bool = True
     symmetric: bool = False
     """Whether each view is query and key in turn; twice the work of a step."""
-    bn_groups: Count = 4
+    bn_groups: Count = Field(default=4, validate_default=True)
     """Virtual sub-batches of BatchNorm, over all processes."""
     optimiser: Literal["sgd", "lars"] = "sgd"
     lr: Positive = 0.12
