@@ -177,8 +177,8 @@ def mined(params: Params) -> str:
         return ""
     return (
         f"Mined positives ({', '.join(arms)}) pair tracks of different cameras that look alike. "
-        "That applies where the cameras are known and see the same people; on videos that share nobody "
-        "every pair is wrong. No label is used: the share of right pairs is only counted."
+        "That applies where the cameras are known and see the same people; on videos that share "
+        "nobody every pair is wrong. No label is used: the share of right pairs is only counted."
     )
 
 
