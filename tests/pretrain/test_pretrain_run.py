@@ -113,7 +113,7 @@ def test_a_killed_worker_of_two_ends_the_run_and_the_next_gives_the_same_bytes(
 def test_a_stopped_run_ends_with_75_and_goes_on_to_the_same_bytes(undisturbed, tmp_path):
     prepare(tmp_path, SHORT)
     process = started(tmp_path)
-    wait_for(checkpoints(tmp_path, "job.json"))
+    wait_for(lambda: workers(tmp_path))
     process.terminate()
     _, said = process.communicate(timeout=120)
     assert process.returncode == 75
@@ -169,7 +169,7 @@ def test_history_grows_in_its_place_while_the_run_goes_on(tmp_path):
 def test_a_run_of_two_processes_goes_on_in_one_and_says_that_bytes_differ(tmp_path):
     prepare(tmp_path, SHORT)
     process = started(tmp_path, 2)
-    wait_for(checkpoints(tmp_path, "job.json"))
+    wait_for(lambda: workers(tmp_path))
     process.terminate()
     process.communicate(timeout=120)
     assert process.returncode == 75
@@ -184,7 +184,7 @@ def test_a_run_of_two_processes_goes_on_in_one_and_says_that_bytes_differ(tmp_pa
 def test_an_unfinished_run_with_other_settings_is_named_and_left(tmp_path):
     prepare(tmp_path, SHORT)
     process = started(tmp_path)
-    wait_for(checkpoints(tmp_path, "job.json"))
+    wait_for(lambda: workers(tmp_path))
     process.terminate()
     process.communicate(timeout=120)
     prepare(tmp_path, SHORT.model_copy(update={"temperature": 0.3, "epochs": 1}))
