@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import passerby
-from passerby import cli
+from passerby import cli, settings
 from passerby.settings import profile
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,10 +48,24 @@ def test_the_names_that_are_imported_are_public() -> None:
         assert set(names.split(", ")) <= set(passerby.__all__)
 
 
-def test_links_and_pictures_lead_to_files() -> None:
-    places = [place for place in re.findall(r"\]\(([^)]+)\)", TEXT) if "://" not in place]
+PAGES = [ROOT / "README.md", ROOT / "benchmarks" / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_and_pictures_lead_to_files(page: Path) -> None:
+    places = re.findall(r"\]\(([^)]+)\)", page.read_text())
+    lost = [p for p in places if "://" not in p and not (page.parent / p).exists()]
     assert places
-    assert [place for place in places if not (ROOT / place).exists()] == []
+    assert lost == []
+
+
+def test_the_arms_that_are_shown_are_arms() -> None:
+    text = (ROOT / "docs" / "pretraining.md").read_text()
+    (block,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    values = yaml.safe_load((ROOT / "profiles" / "city.yaml").read_text())
+    values["arms"] = yaml.safe_load(block)["arms"]
+    params = settings.validate(yaml.safe_dump(values), "docs/pretraining.md")
+    assert params.arm("mined").mining.share == 0.8
 
 
 def test_the_profiles_are_all_in_the_table() -> None:
