@@ -177,3 +177,13 @@ def test_keys_of_friends_are_no_negatives_either_and_the_fillers_mask_nothing():
 def test_momentum_is_constant_or_goes_along_half_a_cosine(end, wanted):
     arm = ARM.model_copy(update={"momentum": 0.9, "momentum_end": end})
     assert [moco.momentum(arm, step, 10) for step in (0, 5, 10)] == pytest.approx(wanted)
+
+
+def test_keys_of_other_cameras_than_the_own_keys_are_elsewhere():
+    cameras = torch.tensor([7, 7, 9, 8])
+    keys, queue = torch.tensor([0, 2, -1, 3]), torch.tensor([1, 2, UNBORN, -1, 3, 0])
+    found = moco.elsewhere(keys, queue, cameras)
+    for row, key in enumerate(keys.tolist()):
+        for column, other in enumerate(queue.tolist()):
+            away = key >= 0 and other >= 0 and cameras[key] != cameras[other]
+            assert found[row, column] == away

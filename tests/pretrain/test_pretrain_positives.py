@@ -98,6 +98,15 @@ def test_crops_without_tracks_and_of_one_camera_are_refused_where_that_matters(c
         positives.kind(mined, alone)
 
 
+def test_each_track_has_the_camera_that_saw_it_where_negatives_ask_for_it(crops):
+    for name in ("tracklet", "mined"):
+        kind = positives.kind(ARM.model_copy(update={"positives": name}), crops)
+        assert kind.cameras.tolist() == [0] * 4 + [1] * 4
+    view = ARM.model_copy(update={"positives": "view", "negatives": "camera"})
+    with pytest.raises(BadInput, match="negatives 'camera' need tracks: ask for other positives"):
+        positives.kind(view, crops)
+
+
 def mined(crops: CropSet, **changes) -> Mined:
     return Mined(crops, 0, Mining(**({"neighbours": 100, "per_camera": False} | changes)))
 

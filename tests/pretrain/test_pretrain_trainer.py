@@ -34,6 +34,7 @@ SLOW_CHANGES = [
     {},
     {"symmetric": True},
     {"mask_positives": False, "momentum": 0.9, "momentum_end": 1.0, "temperature": 0.2},
+    {"negatives": "camera", "bn_groups": 2},
     {"positives": "view", "schedule": "step", "steps_share": (0.05,)},
 ]
 
@@ -67,6 +68,12 @@ def test_a_step_is_algorithm_1(group, crops, changes):
         logits = scores / asked.temperature
         for i, label in enumerate(batch.labels if asked.mask_positives else ()):
             logits[i, 1:][(labels == label) & (label >= 0)] = -torch.inf
+        if asked.negatives == "camera":
+            camera = torch.from_numpy(source.positives.cameras)
+            for i, own in enumerate(batch.key_labels):
+                for j, other in enumerate(labels):
+                    if own >= 0 and other >= 0 and camera[own] != camera[other]:
+                        logits[i, 1 + j] = -torch.inf
         loss = F.cross_entropy(logits, torch.zeros(16 * both, dtype=torch.int64))
         gradients = torch.autograd.grad(loss, list(query.parameters()))
         with torch.no_grad():

@@ -113,6 +113,23 @@ def no_negatives(labels: Tensor, queue_labels: Tensor, friends: Tensor) -> Tenso
     return masked & labelled
 
 
+def elsewhere(key_labels: Tensor, queue_labels: Tensor, cameras: Tensor) -> Tensor:
+    """Which keys of the queue another camera saw than the queries' own keys.
+
+    Args:
+        key_labels: Of the queries' own keys, `(N,)`; one below 0 has no camera, and none elsewhere.
+        queue_labels: `(K,)`; a key below 0 is elsewhere to none (a new queue's noise, crops without
+            a track).
+        cameras: Of each label, `(L,)`.
+
+    Returns:
+        bool `(N, K)`.
+    """
+    here, there = (cameras[labels.clamp(min=0)] for labels in (key_labels, queue_labels))
+    known = (key_labels >= 0).view(-1, 1) & (queue_labels >= 0).view(1, -1)
+    return (here.view(-1, 1) != there.view(1, -1)) & known
+
+
 def momentum(arm: Pretrain, step: int, steps: int) -> float:
     """The m of a step: constant, or along half a cosine to `momentum_end` (MoCo v3)."""
     last = arm.momentum if arm.momentum_end is None else arm.momentum_end

@@ -64,6 +64,7 @@ class Trainer:
     def friendship(self, positives: Positives) -> None:
         """Take note of whose keys are no negatives of whom; it may change between epochs."""
         self._friends = torch.from_numpy(positives.friends).to(self.group.device)
+        self._cameras = torch.from_numpy(positives.cameras).to(self.group.device)
 
     def train_step(self, batch: Batch, steps: int) -> Tensor:
         """One step; returns `MEASURED` of this process's share, `(6,)`, on the device."""
@@ -78,7 +79,11 @@ class Trainer:
         keys = group.gathered(shuffled)[batch.unshuffle]  # N x D
         mine = group.share(len(keys))
         losses, nearest = moco.info_nce(
-            queries, keys[mine], self.queue.keys, arm.temperature, self._masked(batch.labels)
+            queries,
+            keys[mine],
+            self.queue.keys,
+            arm.temperature,
+            self._masked(batch.labels, batch.key_labels[mine]),
         )
         loss = losses.mean()
         # Read when the forward pass is over; by then a GPU is at the backward pass.
@@ -93,11 +98,15 @@ class Trainer:
         self.step += 1
         return self._measured(loss, nearest, queries, keys, rate)
 
-    def _masked(self, labels: Tensor) -> Tensor | None:
+    def _masked(self, labels: Tensor, key_labels: Tensor) -> Tensor | None:
         """Which keys of the queue are no negatives, `(n, K)`."""
-        if not self.arm.mask_positives:
-            return None
-        return moco.no_negatives(labels, self.queue.labels, self._friends)
+        masked = None
+        if self.arm.mask_positives:
+            masked = moco.no_negatives(labels, self.queue.labels, self._friends)
+        if self.arm.negatives == "camera":
+            there = moco.elsewhere(key_labels, self.queue.labels, self._cameras)
+            masked = there if masked is None else masked | there
+        return masked
 
     @torch.no_grad()
     def _measured(

@@ -66,6 +66,9 @@ class Pretrain(Section):
     """Least distance in time between the two crops of a tracklet pair."""
     mask_positives: bool = True
     """Whether keys of the query's own track (and of its mined partners) are no negatives."""
+    negatives: Literal["all", "camera"] = "all"
+    """`camera`: only keys that the camera of the query's own key saw: what the pictures of a camera
+    have in common then tells no key. Takes tracks, and many people a camera."""
     mining: Mining = Mining()
     views: Annotated[str, AfterValidator(_known_views)] = "ori+sre"
     """List of augmentations, by LUPerson's and MoCo's names."""

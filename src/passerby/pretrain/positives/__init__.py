@@ -20,6 +20,7 @@ class Positives:
 
     Attributes:
         labels: int64 `(N,)`; a key whose label is the query's, and not `NOBODY`, is no negative.
+        cameras: int64 `(L,)`: the camera of each label; empty where labels have none.
         friends: int64 `(L, F)`: to each label others whose keys are no negatives of it either,
             filled up with `NO_LABEL`.
         columns: What it adds to the history.
@@ -31,6 +32,7 @@ class Positives:
     def __init__(self, labels: np.ndarray, account: str) -> None:
         self.labels = np.asarray(labels, dtype=np.int64)
         self.friends = np.empty((int(self.labels.max(initial=NOBODY)) + 1, 0), dtype=np.int64)
+        self.cameras = np.empty(0, dtype=np.int64)
         self.account = account
 
     def partners(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -68,12 +70,19 @@ def kind(arm: Pretrain, crops: CropSet) -> Positives:
     from passerby.pretrain.positives.view import View
 
     if arm.positives == "view":
+        if arm.negatives == "camera":
+            raise BadInput("pretrain: negatives 'camera' need tracks: ask for other positives")
         return View(len(crops))
     if not (crops.track >= 0).any():
         raise BadInput(
             f"pretrain: positives '{arm.positives}' need tracks, and no crop has one: "
             "track people in 'detect', or ask for 'view'"
         )
-    if arm.positives == "tracklet":
-        return Tracklet(crops.track, crops.frame, arm.min_gap_frames)
-    return Mined(crops, arm.min_gap_frames, arm.mining)
+    found = (
+        Tracklet(crops.track, crops.frame, arm.min_gap_frames)
+        if arm.positives == "tracklet"
+        else Mined(crops, arm.min_gap_frames, arm.mining)
+    )
+    found.cameras = np.zeros(len(found.friends), np.int64)
+    found.cameras[crops.track[crops.track >= 0]] = crops.camera[crops.track >= 0]
+    return found
