@@ -72,6 +72,21 @@ def test_strangers_in_cameras_that_share_nobody_are_dropped_by_the_overall_neigh
     assert pairing.mutual_nearest(torch.from_numpy(means), camera, -1, 1).tolist() == right
 
 
+@pytest.mark.parametrize("least", [0, 1, 2, 9])
+def test_pairs_that_agree_have_so_many_partners_in_common(least):
+    every = np.argwhere(np.triu(np.ones((12, 12), bool), 1))
+    for seed in range(5):
+        pairs = every[np.random.default_rng(seed).random(len(every)) < 0.5]
+        partners = [{int(b if a == n else a) for a, b in pairs if n in (a, b)} for n in range(12)]
+        slow = [[a, b] for a, b in pairs.tolist() if len(partners[a] & partners[b]) >= least]
+        assert pairing.agreeing(pairs, 12, least).tolist() == slow
+        assert (len(slow) > 0) == (least < 9)
+
+
+def test_no_pair_agrees_with_none():
+    assert pairing.agreeing(np.empty((0, 2), np.int64), 5, 1).shape == (0, 2)
+
+
 def test_means_are_directions_of_sums():
     features = directions(9, 5, 1)
     begin, end = np.array([0, 2, 5]), np.array([2, 3, 9])

@@ -94,8 +94,31 @@ def test_crops_without_tracks_and_of_one_camera_are_refused_where_that_matters(c
     positives.kind(ARM.model_copy(update={"positives": "view"}), loose)
     with pytest.raises(BadInput, match="positives 'tracklet' need tracks, and no crop has one"):
         positives.kind(ARM, loose)
-    with pytest.raises(BadInput, match="'mined' need tracks of several cameras"):
+    with pytest.raises(BadInput, match="min_common 0 need tracks of 2 cameras, and there are 1"):
         positives.kind(mined, alone)
+
+
+def test_pairs_that_must_agree_need_a_third_camera_and_drop_those_that_do_not(crops):
+    """Two people; the first is in three cameras, the second in two."""
+    with pytest.raises(BadInput, match="min_common 1 need tracks of 3 cameras, and there are 2"):
+        mined(crops, min_common=1)
+    columns = {"track": [0, 1, 2, 3, 4], "camera": [0, 0, 1, 1, 2], "person": [7, 8, 7, 8, 7]}
+    five = dataclasses.replace(
+        crops,
+        rows=np.arange(5),
+        frame=np.zeros(5, np.int32),
+        shape=np.full(5, 0.5),
+        **{name: np.array(values) for name, values in columns.items()},
+    )
+    features = np.eye(5, dtype=np.float32)[[0, 1, 0, 1, 0]]
+    for least, wanted in ((0, 4), (1, 3)):
+        kind = mined(five, min_common=least, min_similarity=0.9)
+        kind.learn(features)
+        assert kind.figures() == {
+            "pairs": wanted,
+            "paired_tracks": 1.0 if wanted == 4 else 0.6,
+            "right_pairs": 1.0,
+        }
 
 
 def test_each_track_has_the_camera_that_saw_it_where_negatives_ask_for_it(crops):

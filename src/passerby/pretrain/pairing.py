@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from scipy import sparse
 from torch import Tensor
 
 BLOCK = 1024
@@ -78,6 +79,28 @@ def mutual_nearest(
     pairs = np.stack([order[track[chosen]], order[near[chosen]]], axis=1)
     pairs.sort(axis=1)
     return pairs[np.lexsort(pairs.T[::-1])].astype(np.int64)
+
+
+def agreeing(pairs: np.ndarray, count: int, min_common: int) -> np.ndarray:
+    """Pairs whose two tracks have partners in common.
+
+    A person whom three cameras saw makes three pairs that agree with each other; two people who
+    look alike rarely look alike to a third camera, too.
+
+    Args:
+        pairs: int64 `(P, 2)`, each once.
+        count: Tracks there are.
+        min_common: Least number of tracks that are partners of both.
+
+    Returns:
+        int64 `(Q, 2)`, in their order.
+    """
+    one, other = pairs.T
+    ones = np.ones(len(pairs), np.int32)
+    partners = sparse.csr_matrix((ones, (one, other)), shape=(count, count))
+    partners += partners.T
+    common = partners[one].multiply(partners[other]).sum(axis=1)
+    return pairs[np.asarray(common).ravel() >= min_common]
 
 
 def _nearest(

@@ -37,6 +37,9 @@ class Mining(Section):
     """Both tracks of a pair are among so many nearest ones of the other, of all other cameras'."""
     min_similarity: float = Field(default=0.5, ge=-1, le=1)
     """Least cosine of the mean features of two tracks that become a pair."""
+    min_common: Natural = 0
+    """Tracks that are partners of both tracks of a pair, at least; from 1 on it takes as many
+    cameras more than two."""
     share: Fraction = 0.6
     """Share of the draws of a track with partners whose key is a partner's."""
 

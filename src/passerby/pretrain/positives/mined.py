@@ -24,12 +24,12 @@ class Mined(Tracklet):
     """Tracklets, and for a share of the draws a crop of a partner track.
 
     Args:
-        crops: With tracks and at least two cameras.
+        crops: With tracks, and two cameras more than `min_common`.
         min_gap_frames: As `Tracklet`.
         mining: When and how partners are found.
 
     Raises:
-        BadInput: there is one camera only.
+        BadInput: there are too few cameras.
     """
 
     columns = ("pairs", "paired_tracks", "right_pairs")
@@ -41,10 +41,12 @@ class Mined(Tracklet):
         tracked = self._tracks >= 0
         self._tracks, first = self._tracks[tracked], first[tracked]
         self._camera, self._person = crops.camera[first], crops.person[first]
-        if len(np.unique(self._camera)) < 2:
+        cameras, wanted = len(np.unique(self._camera)), 2 + mining.min_common
+        if cameras < wanted:
             raise BadInput(
-                "pretrain: positives 'mined' need tracks of several cameras, and all crops are of "
-                "one: give more videos, or ask for 'tracklet'"
+                f"pretrain: positives 'mined' with min_common {mining.min_common} need tracks of "
+                f"{wanted} cameras, and there are {cameras}: give more videos, a smaller "
+                "'min_common', or ask for 'tracklet'"
             )
         self._begin = np.searchsorted(self.labels[self._order], self._tracks, side="left")
         self._end = np.searchsorted(self.labels[self._order], self._tracks, side="right")
@@ -63,7 +65,7 @@ class Mined(Tracklet):
         pairs = pairing.mutual_nearest(
             torch.from_numpy(means), self._camera, told.min_similarity, told.neighbours
         )
-        self._take(pairs)
+        self._take(pairing.agreeing(pairs, len(means), told.min_common))
 
     def partners(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A crop of the own track or, for a share of the draws, of a partner track."""
