@@ -130,6 +130,17 @@ def test_each_track_has_the_camera_that_saw_it_where_negatives_ask_for_it(crops)
         positives.kind(view, crops)
 
 
+def test_a_queue_with_next_to_no_key_of_a_camera_is_refused(crops):
+    """Two cameras of four crops each: half of the queue is a query's."""
+    for queue, fits in ((32, True), (31, False)):
+        arm = ARM.model_copy(update={"negatives": "camera", "queue": queue})
+        if fits:
+            positives.kind(arm, crops)
+        else:
+            with pytest.raises(BadInput, match=r"leave 15\.5 keys of a queue of 31 to a crop"):
+                positives.kind(arm, crops)
+
+
 def mined(crops: CropSet, **changes) -> Mined:
     return Mined(crops, 0, Mining(**({"neighbours": 100, "per_camera": False} | changes)))
 

@@ -166,10 +166,11 @@ def test_the_paper_profile_pretrains_as_luperson_published() -> None:
     params = settings.validate(profile.compose("paper", PROFILES), "paper")
     arm = params.arm("moco")
     published = {
-        "height_px": 256, "width_px": 128, "positives": "view", "views": "ori-cj+sre",
-        "aspect": "source", "min_area": 0.2, "epochs": 200, "batch": 2560, "queue": 65536,
-        "momentum": 0.999, "momentum_end": None, "temperature": 0.1, "dim": 128, "mlp": True,
-        "symmetric": False, "bn_groups": 8, "optimiser": "sgd", "schedule": "cosine",
+        "height_px": 256, "width_px": 128, "positives": "view", "negatives": "all",
+        "views": "ori-cj+sre", "aspect": "source", "min_area": 0.2, "epochs": 200,
+        "batch": 2560, "queue": 65536, "momentum": 0.999, "momentum_end": None,
+        "temperature": 0.1, "dim": 128, "mlp": True, "symmetric": False,
+        "bn_groups": 8, "optimiser": "sgd", "schedule": "cosine",
         "warmup_steps": 0, "sgd_momentum": 0.9, "weight_decay": 1e-4, "mask_positives": True,
     }  # fmt: skip
     assert {key: getattr(arm, key) for key in published} == published

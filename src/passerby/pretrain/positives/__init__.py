@@ -15,6 +15,10 @@ NO_LABEL = -3
 """Fills up rows of `friends`: neither a crop nor the noise in a new queue has this label."""
 
 
+LEAST_NEGATIVES = 16
+"""Keys in the queue that a query's negatives may be on average, where cameras choose them."""
+
+
 class Positives:
     """A kind of positive; this base is one that masks nothing and learns nothing.
 
@@ -83,6 +87,21 @@ def kind(arm: Pretrain, crops: CropSet) -> Positives:
         if arm.positives == "tracklet"
         else Mined(crops, arm.min_gap_frames, arm.mining)
     )
+    tracked = crops.track >= 0
     found.cameras = np.zeros(len(found.friends), np.int64)
-    found.cameras[crops.track[crops.track >= 0]] = crops.camera[crops.track >= 0]
+    found.cameras[crops.track[tracked]] = crops.camera[tracked]
+    if arm.negatives == "camera":
+        _require_negatives(crops.camera[tracked], arm.queue)
     return found
+
+
+def _require_negatives(camera: np.ndarray, queue: int) -> None:
+    """Refuse what would train nothing: a queue that holds next to no key of a query's camera."""
+    shares = np.unique(camera, return_counts=True)[1] / len(camera)
+    expected = queue * np.square(shares).sum()
+    if expected < LEAST_NEGATIVES:
+        raise BadInput(
+            f"pretrain: negatives 'camera' leave {expected:.1f} keys of a queue of {queue:,} to a "
+            f"crop, over {len(shares):,} cameras; {LEAST_NEGATIVES} are wanted: ask for 'all', or "
+            "for a larger 'queue'"
+        )
