@@ -16,6 +16,7 @@ from passerby.errors import BadInput
 from passerby.finetune import bridge
 from passerby.finetune.compat import fastreid
 from passerby.models import transfer
+from passerby.models.small_maps import quick_on_small_maps
 from passerby.progress import Progress
 from passerby.settings import Encoder, Finetune
 from passerby.training import precision
@@ -76,6 +77,7 @@ class Trainer(fastreid.engine.DefaultTrainer):
         _seed_all(self.seed, "heads")
         model = super().build_model(cfg)
         self.account = load_start(model.backbone, self._start, self._encoder)
+        quick_on_small_maps(model.backbone)
         lower(model.backbone, cfg.MODEL.DEVICE, self._lowered)
         return model
 
