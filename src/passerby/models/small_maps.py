@@ -23,7 +23,8 @@ PLACES = 8
 class SmallMapConv2d(nn.Conv2d):
     """A convolution that is a matrix product where it is trained on a CPU and its map is small.
 
-    Everywhere else, in eval mode too, it is torch's.
+    Everywhere else, in eval mode too, it is torch's; under torch.compile as well, which would
+    write out every tap.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -39,6 +40,8 @@ class SmallMapConv2d(nn.Conv2d):
         return out
 
     def _is_worth_it(self, x: Tensor) -> bool:
+        if torch.compiler.is_compiling():
+            return False
         if not self.training or self.bias is not None or x.device.type != "cpu":
             return False
         height, width = (_places(self, axis, x.shape[2 + axis]) for axis in (0, 1))
