@@ -263,14 +263,17 @@ def _add_record(verbs: Any) -> None:
     made = _verb(verbs, record, "record")
     made.add_argument("out", type=Path, help="the table, e.g. docs/results/mine.tsv")
     made.add_argument("--params", type=Path, default=Path("params.yaml"), help="whose branches")
+    made.add_argument(
+        "--add", action="store_true", help="the results so far, beside the rows that OUT has"
+    )
 
 
-def record(out: Path, params: Path) -> None:
+def record(out: Path, params: Path, add: bool) -> None:
     """Keep the results of the graph as a table with the commit and a hash of the settings."""
     from passerby import settings
     from passerby.report import record as recording
 
-    count = recording.record(out, settings.read(params))
+    count = recording.record(out, settings.read(params), add=add)
     print(f"{out}: {count} rows")
 
 

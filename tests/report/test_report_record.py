@@ -64,3 +64,68 @@ def test_outside_a_repository_it_is_refused(
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     with pytest.raises(BadInput, match="rows name the commit that made them"):
         record(tmp_path / "rows.tsv", params, data)
+
+
+def test_what_is_measured_later_is_added(
+    several: tuple[Params, Path], repository: str, tmp_path: Path
+) -> None:
+    params, data = several
+    out = tmp_path / "rows.tsv"
+    record(tmp_path / "whole.tsv", params, data)
+    later = data / "later"
+    later.mkdir()
+    for path in (data / "results").glob("moco-*"):
+        path.rename(later / path.name)
+    first = record(out, params, data, add=True)
+    for path in (data / "results").iterdir():
+        shutil.rmtree(path)
+    for path in later.iterdir():
+        path.rename(data / "results" / path.name)
+    both = record(out, params, data, add=True)
+    assert 0 < first < both
+    assert out.read_text() == (tmp_path / "whole.tsv").read_text()
+
+
+def test_a_row_that_is_measured_again_takes_the_place_of_the_old_one(
+    make: Make, repository: str, tmp_path: Path
+) -> None:
+    params, data = make()
+    out = tmp_path / "rows.tsv"
+    count = record(out, params, data)
+    wanted = out.read_text()
+    out.write_text(wanted.replace(repository, "0000000"))
+    assert record(out, params, data, add=True) == count
+    assert out.read_text() == wanted
+
+
+def test_rows_of_other_settings_are_not_added_to(
+    make: Make, repository: str, tmp_path: Path
+) -> None:
+    params, data = make()
+    out = tmp_path / "rows.tsv"
+    record(out, params, data)
+    before = out.read_text()
+    other = params.model_copy(
+        update={"finetune": params.finetune.model_copy(update={"lr": params.finetune.lr * 2})}
+    )
+    with pytest.raises(BadInput, match=r"rows.tsv, line 2: a row of settings \w+, these are \w+"):
+        record(out, other, data, add=True)
+    assert out.read_text() == before
+
+
+def test_a_table_of_other_columns_is_not_added_to(
+    make: Make, repository: str, tmp_path: Path
+) -> None:
+    params, data = make()
+    (tmp_path / "rows.tsv").write_text("model\tset\nmoco\tmarket1501\n")
+    with pytest.raises(BadInput, match=r"columns .* wanted .*; name another file"):
+        record(tmp_path / "rows.tsv", params, data, add=True)
+
+
+def test_nothing_measured_yet_is_no_table(make: Make, repository: str, tmp_path: Path) -> None:
+    params, data = make()
+    shutil.rmtree(data / "results")
+    (data / "results").mkdir()
+    with pytest.raises(BadInput, match="no result of any branch"):
+        record(tmp_path / "rows.tsv", params, data, add=True)
+    assert not (tmp_path / "rows.tsv").exists()

@@ -72,18 +72,38 @@ def read(folder: Path, branches: Branches) -> list[Outcome]:
     Raises:
         BadInput: branches without a result (all are named), or a result that lacks a figure.
     """
-    wanted = [(model, name) for model in models(branches) for name in branches.sets]
     missing = [
         f"{model.name}-{name}"
-        for model, name in wanted
-        if not (folder / f"{model.name}-{name}" / METRICS).is_file()
+        for model, name in _wanted(branches)
+        if not _is_there(folder, model, name)
     ]
     if missing:
         raise BadInput(
             f"{folder}: no {METRICS} for {', '.join(missing)}; each branch of the settings needs "
             "its result: run 'dvc repro', or take the branch out of 'branches'"
         )
-    return [_outcome(folder / f"{model.name}-{name}", model, name) for model, name in wanted]
+    return so_far(folder, branches)
+
+
+def so_far(folder: Path, branches: Branches) -> list[Outcome]:
+    """Read the outcomes that are there already.
+
+    Raises:
+        BadInput: a result lacks a figure.
+    """
+    return [
+        _outcome(folder / f"{model.name}-{name}", model, name)
+        for model, name in _wanted(branches)
+        if _is_there(folder, model, name)
+    ]
+
+
+def _wanted(branches: Branches) -> list[tuple[Model, str]]:
+    return list(product(models(branches), branches.sets))
+
+
+def _is_there(folder: Path, model: Model, name: str) -> bool:
+    return (folder / f"{model.name}-{name}" / METRICS).is_file()
 
 
 def stale(folder: Path, branches: Branches) -> list[str]:

@@ -3,6 +3,7 @@
 `docs/results/NAME.tsv`; tables in texts are made from such rows. This file owns the format.
 """
 
+import csv
 import subprocess
 from pathlib import Path
 
@@ -16,28 +17,48 @@ from passerby.settings import Params
 ABOUT = ("model", "init", "percent", "seed", "set")
 
 
-def record(out: Path, params: Params, data: Path = Path("data")) -> int:
-    """Write a row for each result that the graph's branches have; returns how many.
+def record(out: Path, params: Params, data: Path = Path("data"), add: bool = False) -> int:
+    """Write a row for each result that the graph's branches have; returns how many rows there are.
 
     Args:
         out: The table.
         params: All settings; a hash of them stands in each row.
         data: Folder with `results/`.
+        add: Take the results that are there so far, and keep what else the table has: a long
+            comparison is measured a branch at a time, on several machines or days.
 
     Raises:
-        BadInput: a branch has no result, or this is no git repository.
+        BadInput: a branch has no result (with `add`: none has); this is no git repository; the
+            table to be added to has rows of other settings.
     """
-    found = sorted(outcomes.read(data / "results", params.branches), key=_place)
+    read = outcomes.so_far if add else outcomes.read
+    found = read(data / "results", params.branches)
+    if not found:
+        raise BadInput(f"{data / 'results'}: no result of any branch of the settings")
     made_by = {"commit": _commit(), "settings": files.fingerprint(params.model_dump(mode="json"))}
-    lines = [_about(outcome) | _figures(outcome) | made_by for outcome in found]
     # The first outcome has all columns: the settings ask the same of each.
-    text = "".join("\t".join(line) + "\n" for line in (lines[0], *(r.values() for r in lines)))
-    files.write_text(out, text)
-    return len(lines)
+    lines = [_about(outcome) | _figures(outcome) | made_by for outcome in found]
+    kept = _rows_of(out, lines[0]) if add and out.exists() else []
+    rows = {(row["model"], row["set"]): row for row in [*kept, *lines]}
+    table = [list(lines[0]), *(list(rows[place].values()) for place in sorted(rows))]
+    files.write_text(out, "".join("\t".join(line) + "\n" for line in table))
+    return len(rows)
 
 
-def _place(outcome: Outcome) -> tuple[str, str]:
-    return outcome.model.name, outcome.set
+def _rows_of(table: Path, like: dict[str, str]) -> list[dict[str, str]]:
+    """The rows that a table has, if they are of the same columns and settings as `like`."""
+    with open(table, newline="") as file:
+        reader = csv.DictReader(file, delimiter="\t")
+        rows, columns = list(reader), list(reader.fieldnames or [])
+    if columns != list(like):
+        raise BadInput(f"{table}: columns {columns}, wanted {list(like)}; name another file")
+    for number, row in enumerate(rows, start=2):
+        if row["settings"] != like["settings"]:
+            raise BadInput(
+                f"{table}, line {number}: a row of settings {row['settings']}, these are "
+                f"{like['settings']}; rows of different settings share no table: name another file"
+            )
+    return rows
 
 
 def _about(outcome: Outcome) -> dict[str, str]:
