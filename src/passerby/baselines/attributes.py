@@ -28,6 +28,7 @@ from passerby.models import artifact, backbones, init_file, transfer
 from passerby.models.artifact import ModelCard
 from passerby.models.backbones import DIM, Backbone
 from passerby.models.init_file import InitHeader
+from passerby.models.small_maps import quick_on_small_maps
 from passerby.settings import Attributes, Encoder
 from passerby.training import precision, processes
 from passerby.training.sampler import EpochSampler
@@ -276,6 +277,7 @@ def built(job: Job, start: Mapping[str, Tensor]) -> Classifier:
     backbone = backbones.build(job.encoder)
     account = transfer.load_backbone(backbone, start)
     print(f"{NAME}: {account}", file=sys.stderr)
+    quick_on_small_maps(backbone)
     with loop.drawing_from(seeds.number(job.plan.seed, NAME, "heads")):
         return Classifier(backbone, job.plan.hidden, job.plan.dropout)
 

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from passerby import seeds
-from passerby.models.small_maps import quick_on_small_maps
 from passerby.settings import Encoder
 from passerby.vision import torchvision
 
@@ -47,7 +46,6 @@ class Backbone(torchvision.models.ResNet):
             for module in self.layer4[0].modules():
                 if isinstance(module, nn.Conv2d):
                     module.stride = (1, 1)
-        quick_on_small_maps(self)
 
     def feature_map(self, images: Tensor) -> Tensor:
         """The last stage's output, `(B, D, H / 16, W / 16)` with a last stride of 1."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from passerby import seeds
 from passerby.models.backbones import Backbone
+from passerby.models.small_maps import quick_on_small_maps
 from passerby.pretrain.batchnorm import grouped
 from passerby.settings import Pretrain
 from passerby.training import schedule
@@ -48,7 +49,7 @@ def seeded(backbone: Backbone, dim: int, mlp: bool, seed: int) -> Encoder:
 
 def pair(encoder: Encoder, groups: int) -> tuple[Encoder, Encoder]:
     """The query encoder, and a key encoder that begins as its copy and has no gradient."""
-    grouped(encoder, groups)
+    quick_on_small_maps(grouped(encoder, groups))
     key_encoder = copy.deepcopy(encoder)
     key_encoder.requires_grad_(False)
     return encoder, key_encoder
