@@ -1,5 +1,6 @@
 """What is kept of a benchmark: strict JSON with machine, versions, commit; and how it is told."""
 
+import argparse
 import os
 import platform
 import subprocess
@@ -28,6 +29,30 @@ def place(name: str, quick: bool) -> Path:
     """Where a benchmark's JSON goes; a quick one's figures never take the place of real ones."""
     folder = files.scratch_root() / "benchmarks" if quick else RESULTS
     return folder / f"{name}.json"
+
+
+def arguments(
+    parser: argparse.ArgumentParser, words: Sequence[str], name: str, quick: Mapping[str, Any]
+) -> argparse.Namespace:
+    """Read a command line with the options that every benchmark has.
+
+    Args:
+        parser: Has the benchmark's own options.
+        words: The command line.
+        name: Of the benchmark, for what it keeps.
+        quick: Defaults that `--quick` puts in the place of the others.
+    """
+    add = parser.add_argument
+    add("--rounds", type=int, default=5, help="that are kept (5)")
+    add("--cores", type=int, default=cores(), help="threads, and workers if any (all)")
+    add("--out", type=Path, help="JSON file; the chart lies beside it")
+    add("--quick", action="store_true", help="within a minute, smaller in everything")
+    add("--table", action="store_true", help="show what is kept; measure nothing")
+    if parser.parse_args(words).quick:
+        parser.set_defaults(**quick)
+    asked = parser.parse_args(words)
+    asked.out = asked.out or place(name, asked.quick)
+    return asked
 
 
 def cores() -> int:

@@ -52,7 +52,7 @@ RATIOS = {
 
 
 def arguments(words: list[str]) -> argparse.Namespace:
-    """Read the command line; `--quick` changes the defaults of the others."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--crops", help="a crop store; without it pictures are drawn")
@@ -65,17 +65,8 @@ def arguments(words: list[str]) -> argparse.Namespace:
     add("--queue", type=int, default=4096, help="(4096)")
     add("--views", default="ori+sre", help="list of augmentations (ori+sre)")
     add("--compile", action="store_true", help="torch.compile for passerby's encoders")
-    add("--rounds", type=int, default=5, help="that are kept (5)")
     add("--seconds", type=float, default=6.0, help="of each measurement at least (6)")
-    add("--cores", type=int, default=_record.cores(), help="threads, and workers (all)")
-    add("--out", type=Path, help="JSON file; the chart lies beside it")
-    add("--quick", action="store_true", help="within a minute, smaller in everything")
-    add("--table", action="store_true", help="show what is kept; measure nothing")
-    if parser.parse_args(words).quick:
-        parser.set_defaults(**QUICK)
-    asked = parser.parse_args(words)
-    asked.out = asked.out or _record.place(NAME, asked.quick)
-    return asked
+    return _record.arguments(parser, words, NAME, QUICK)
 
 
 def settings(asked: argparse.Namespace) -> tuple[Pretrain, Encoder]:

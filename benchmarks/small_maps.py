@@ -35,22 +35,13 @@ RIVALS = {"torch": "torch.nn.Conv2d", "passerby": "passerby"}
 
 
 def arguments(words: list[str]) -> argparse.Namespace:
-    """Read the command line; `--quick` changes the defaults of the others."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("--architecture", choices=sorted(DIM), default="resnet18")
     add("--batch", type=int, default=128, help="pictures in a step (128)")
-    add("--rounds", type=int, default=5, help="that are kept (5)")
     add("--seconds", type=float, default=4.0, help="of each measurement at least (4)")
-    add("--cores", type=int, default=_record.cores(), help="threads (all)")
-    add("--out", type=Path, help="JSON file; the chart lies beside it")
-    add("--quick", action="store_true", help="within a minute, smaller in everything")
-    add("--table", action="store_true", help="show what is kept; measure nothing")
-    if parser.parse_args(words).quick:
-        parser.set_defaults(**QUICK)
-    asked = parser.parse_args(words)
-    asked.out = asked.out or _record.place(NAME, asked.quick)
-    return asked
+    return _record.arguments(parser, words, NAME, QUICK)
 
 
 def named(case: tuple[int, int, int]) -> str:

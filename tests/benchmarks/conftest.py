@@ -4,4 +4,5 @@ import sys
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent.parent
-sys.path += [str(TESTS.parent / "benchmarks"), str(TESTS / "pretrain"), str(TESTS / "crops")]
+sys.path += [str(TESTS.parent / "benchmarks")]
+sys.path += [str(TESTS / folder) for folder in ("benchmarks", "pretrain", "crops")]

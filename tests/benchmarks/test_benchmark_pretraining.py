@@ -1,13 +1,11 @@
 """The script from the command line, on a tiny store."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from benchmark_scripts import run
 from pretrain_samples import write_crops
 
 import pretraining
@@ -20,22 +18,12 @@ RIVALS = {"a", "a_same_precision", "b"}
 RATIOS = {"end_to_end", "end_to_end_same_precision", "feed"}
 
 
-def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, SCRIPT, *words],
-        cwd=folder,
-        env={**os.environ, "DVC_ROOT": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-
-
 @pytest.mark.slow
 def test_a_quick_run_leaves_json_a_chart_and_its_ratios(tmp_path: Path) -> None:
     write_crops(tmp_path / "crops.lmdb")
-    done = run(tmp_path, "--quick", *TINY, *SHORT, "--crops", "crops.lmdb", "--images", "32")
+    done = run(
+        SCRIPT, tmp_path, "--quick", *TINY, *SHORT, "--crops", "crops.lmdb", "--images", "32"
+    )
     assert done.returncode == 0, done.stderr
     out = tmp_path / "scratch" / "benchmarks" / "pretraining.json"
     found = json.loads(out.read_text(), parse_constant=pytest.fail)
@@ -57,7 +45,7 @@ def test_a_quick_run_leaves_json_a_chart_and_its_ratios(tmp_path: Path) -> None:
     assert {what: float(value) for _, what, value in last} == found["ratios"]
     assert all(word == "ratio" for word, _, _ in last)
 
-    table = run(tmp_path, "--table", "--out", str(out))
+    table = run(SCRIPT, tmp_path, "--table", "--out", str(out))
     assert table.stdout == done.stdout
 
 

@@ -1,31 +1,17 @@
 """The script from the command line, small."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from benchmark_scripts import run
 
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "small_maps.py"
 CASES = {"64x32_stride_2", "64x32_stride_1", "128x64_stride_2", "128x64_stride_1"}
 
 
-def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, SCRIPT, *words],
-        cwd=folder,
-        env={**os.environ, "DVC_ROOT": str(folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-
-
 def test_a_quick_run_leaves_json_a_chart_and_its_ratios(tmp_path: Path) -> None:
-    done = run(tmp_path, "--quick", "--batch", "2", "--rounds", "1", "--seconds", "0.01")
+    done = run(SCRIPT, tmp_path, "--quick", "--batch", "2", "--rounds", "1", "--seconds", "0.01")
     assert done.returncode == 0, done.stderr
     out = tmp_path / "scratch" / "benchmarks" / "small_maps.json"
     found = json.loads(out.read_text(), parse_constant=pytest.fail)
@@ -40,4 +26,4 @@ def test_a_quick_run_leaves_json_a_chart_and_its_ratios(tmp_path: Path) -> None:
     last = [line.split() for line in done.stdout.splitlines()[-4:]]
     assert {what: float(value) for _, what, value in last} == found["ratios"]
     assert all(word == "ratio" for word, _, _ in last)
-    assert run(tmp_path, "--table", "--out", str(out)).stdout == done.stdout
+    assert run(SCRIPT, tmp_path, "--table", "--out", str(out)).stdout == done.stdout
