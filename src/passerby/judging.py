@@ -25,7 +25,7 @@ def judge(
         arrays[f"{side}_features"] = embedder.embed_files(
             items.paths, asked.batch, asked.flip, threads
         )
-        arrays |= {f"{side}_people": items.person, f"{side}_cameras": items.camera}
+        arrays |= {f"{side}_people": items.person, f"{side}_cameras": items.views}
     found = evaluate(
         **arrays,
         protocol=benchmark.kind,

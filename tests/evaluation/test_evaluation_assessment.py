@@ -217,10 +217,11 @@ def test_unfit_questions_are_refused(asked: Arrays, message: str) -> None:
         evaluate(**drawn(), **asked)
 
 
-def test_cuhk03_knows_no_distractors() -> None:
+@pytest.mark.parametrize("name", ["cuhk03-np", "msmt17", "folder", "csv"])
+def test_most_sets_know_no_distractors(name: str) -> None:
     arrays = drawn()
-    with pytest.raises(BadInput, match="cuhk03-np knows people from 1 only"):
-        evaluate(**arrays, protocol="cuhk03-np")
+    with pytest.raises(BadInput, match=f"{name} knows people from 1 only"):
+        evaluate(**arrays, protocol=name)
 
 
 def test_cuhk03_ignores_matches_by_the_same_camera() -> None:

@@ -4,6 +4,7 @@ import torch
 from pretrain_samples import ARM, ENCODER, write_people
 
 from passerby.datasets import index
+from passerby.datasets.index import Benchmark
 from passerby.errors import BadInput
 from passerby.models import backbones
 from passerby.pretrain import monitor
@@ -68,3 +69,13 @@ def test_the_score_is_that_of_the_backbones_features(tmp_path):
     score = watch.score(backbone)
     assert score["map"] == pytest.approx(np.mean(precisions), abs=1e-4)
     assert score["rank_1"] == pytest.approx(np.mean(hits))
+
+
+def test_people_of_unknown_cameras_are_scored_too(tmp_path):
+    """One picture of each person asks for the person's others."""
+    known = benchmark(tmp_path)
+    rows = tuple(row._replace(camera=0) for row in known.rows)
+    unknown = Benchmark({**known.header, "kind": "folder"}, known.root, rows, known.hashes)
+    watch = monitor.Monitor(unknown, ASKED, ENCODER, (32, 16), threads=1)
+    assert monitor.queries(unknown.split("train"), 3).sum() == 6
+    assert 0 < watch.score(backbones.build(ENCODER, seed=5).eval())["map"] <= 1

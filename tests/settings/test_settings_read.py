@@ -72,6 +72,14 @@ def test_groups_must_divide_the_batch() -> None:
         settings.Pretrain(batch=30, monitor=monitor)  # the default of bn_groups counts, too
 
 
+def test_only_a_set_of_ones_own_goes_without_counts() -> None:
+    sets = {"mine": {"kind": "folder", "root": "data/mine"}, "big": {"kind": "csv", "root": "x"}}
+    assert settings.validate(changed(benchmarks=sets), "params.yaml").benchmark("mine").counts == ""
+    said = message(changed(benchmarks={"msmt17": {"kind": "msmt17", "root": "data/raw/MSMT17_V1"}}))
+    assert "benchmarks.msmt17" in said
+    assert "'counts' (published ones by name, or a manifest): a set of kind 'msmt17' has" in said
+
+
 def test_a_file_start_needs_its_hash() -> None:
     said = message(changed(starts={"imagenet": {"kind": "file", "file": "x.safetensors"}}))
     assert "starts.imagenet" in said

@@ -72,13 +72,14 @@ def from_benchmark(path: Path, root: Path, settings: Crops) -> Source:
 def tracks(keys: list[tuple[int, int, int]]) -> np.ndarray:
     """Number the tracks of images by `(person, camera, sequence)`, int64 `(N,)`.
 
-    An image of nobody in particular (person 0 or -1) has no track: -1.
+    An image of nobody in particular (person 0 or -1) has no track: -1. Nor has one whose camera is
+    not known (0): all images of a person would be one, and that is a label, not a track.
 
     Example:
-        >>> tracks([(2, 1, 1), (2, 1, 1), (2, 3, 1), (0, 1, 1)])
-        array([ 0,  0,  1, -1])
+        >>> tracks([(2, 1, 1), (2, 1, 1), (2, 3, 1), (0, 1, 1), (2, 0, 0)])
+        array([ 0,  0,  1, -1, -1])
     """
-    known = sorted({key for key in keys if key[0] > 0})
+    known = sorted({key for key in keys if key[0] > 0 and key[1] > 0})
     number = {key: n for n, key in enumerate(known)}
     return np.array([number.get(key, -1) for key in keys], np.int64)
 

@@ -7,7 +7,7 @@ published counts are of the real sets; the synthetic city's are in its manifest.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from passerby.datasets.rows import DISTRACTOR, JUNK, Row
+from passerby.datasets.rows import DISTRACTOR, JUNK, SPLITS, Row
 from passerby.errors import BadInput, nearest
 from passerby.files import read_json
 
@@ -55,7 +55,17 @@ PUBLISHED: dict[str, dict[str, int]] = {
         "gallery_images": 190,
     },
     "cuhk01": {"images": 3_884, "people": 971},
+    # Both versions; training with `list_val.txt`, whose 2,373 images are of the same people.
+    "msmt17": {
+        "train_images": 32_621,
+        "train_people": 1_041,
+        "query_images": 11_659,
+        "gallery_images": 82_161,
+        "gallery_people": 3_060,
+    },
 }
+OWN = tuple(f"{split}_{what}" for split in SPLITS for what in ("images", "people"))
+"""What is counted of a set that has no counts it must have."""
 
 
 def wanted(source: str, name: str) -> dict[str, int]:

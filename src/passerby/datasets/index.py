@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from passerby import files
-from passerby.datasets import counts, cuhk01, cuhk03_np, market1501
+from passerby.datasets import counts, cuhk01, cuhk03_np, folder, market1501, msmt17, table
 from passerby.datasets.rows import DISTRACTOR, JUNK, SPLITS, Reader, Row
 from passerby.errors import BadInput, listing
 from passerby.settings import BenchmarkSource
@@ -26,6 +26,9 @@ READERS: dict[str, Reader] = {
     "market1501": market1501.read,
     "cuhk03-np": cuhk03_np.read,
     "cuhk01": cuhk01.read,
+    "msmt17": msmt17.read,
+    "folder": folder.read,
+    "csv": table.read,
 }
 IMAGE_ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}
 TAIL_BYTES = 64
@@ -40,20 +43,40 @@ class Items:
     person: np.ndarray
     """`int32 (N,)`, from 1; 0 is a distractor."""
     camera: np.ndarray
-    """`int32 (N,)`, from 1."""
+    """`int32 (N,)`, from 1; 0 where it is not known."""
     sequence: np.ndarray
     """`int32 (N,)`, from 1; 0 where the set has none."""
     frame: np.ndarray
     """`int32 (N,)`: frame or number of the picture; -1 where neither is known."""
+    hashes: list[str]
+    """First 16 hex digits of the SHA-256 of each image."""
 
     def __len__(self) -> int:
         return len(self.paths)
 
+    @property
+    def views(self) -> np.ndarray:
+        """The camera of each image, `(N,)`; where it is not known, a number of its very picture.
+
+        The numbers are below 0, and equal pictures have equal ones. Rules that ignore matches by
+        the query's own camera then ignore, without cameras, the query's own picture and no other.
+        """
+        if self.camera.all():
+            return self.camera
+        pictures = np.array([-1 - (int(digest, 16) >> 1) for digest in self.hashes], np.int64)
+        return np.where(self.camera > 0, self.camera, pictures)
+
     def of_people(self, people: Collection[int]) -> "Items":
         """Only the images of these people."""
         kept = np.flatnonzero(np.isin(self.person, list(people)))
-        columns = (self.person, self.camera, self.sequence, self.frame)
-        return Items([self.paths[i] for i in kept], *(column[kept] for column in columns))
+        return Items(
+            [self.paths[i] for i in kept],
+            self.person[kept],
+            self.camera[kept],
+            self.sequence[kept],
+            self.frame[kept],
+            [self.hashes[i] for i in kept],
+        )
 
 
 @dataclass(frozen=True)
@@ -81,9 +104,15 @@ class Benchmark:
         """The images of `train`, `query` or `gallery`; junk is left out, distractors are not."""
         if name not in SPLITS:
             raise ValueError(f"a split is one of {', '.join(SPLITS)}, not '{name}'")
-        rows = [row for row in self.rows if row.split == name and row.person != JUNK]
-        table = np.array([row[2:] for row in rows], np.int32).reshape(-1, 4)
-        return Items([self.root / row.path for row in rows], *table.T.copy())
+        kept = [
+            (row, digest)
+            for row, digest in zip(self.rows, self.hashes, strict=True)
+            if row.split == name and row.person != JUNK
+        ]
+        labels = np.array([row[2:] for row, _ in kept], np.int32).reshape(-1, 4)
+        person, camera, sequence, frame = labels.T.copy()
+        paths = [self.root / row.path for row, _ in kept]
+        return Items(paths, person, camera, sequence, frame, [digest for _, digest in kept])
 
     def people(self, split: str) -> tuple[int, ...]:
         """The people of one split, sorted, without distractors."""
@@ -109,15 +138,19 @@ def build(name: str, source: BenchmarkSource) -> Benchmark:
     Raises:
         BadInput: a folder is missing; a name carries no labels; other counts than wanted; a person
             is in the training and in the test part; an image is cut short.
+
+    A set of one's own may have no counts that it must have: then its index says what was found.
     """
     root = Path(source.root)
-    must = counts.wanted(source.counts, name)
+    must = counts.wanted(source.counts, name) if source.counts else {}
     rows = READERS[source.kind](root, source.split_seed)
     counts.check(rows, must, name, root)
     _check_people(rows, name)
+    _check_paths(rows, root)
     rows.sort(key=lambda row: (SPLITS.index(row.split), row.path))
-    header: dict[str, Any] = {"name": name, "kind": source.kind, "counts": must}
-    if not source.counts.endswith(".json"):
+    held = must or counts.found(rows, dict.fromkeys(counts.OWN, 0))
+    header: dict[str, Any] = {"name": name, "kind": source.kind, "counts": held}
+    if source.counts and not source.counts.endswith(".json"):
         header["published"] = source.counts
     if source.kind == "cuhk01":
         header["split_seed"] = source.split_seed
@@ -137,7 +170,25 @@ def _check_people(rows: Sequence[Row], name: str) -> None:
     if train & test:
         raise BadInput(
             f"{name}: people both in the training and in the test part: "
-            f"{listing(sorted(train & test))}; each must be in one of them only"
+            f"{listing(sorted(train & test))}; each must be in one of them only "
+            f"({_example(rows, train & test)})"
+        )
+
+
+def _example(rows: Sequence[Row], people: set[int]) -> str:
+    """An image in each part of the first of these people, whose number need not be in names."""
+    theirs = [row for row in rows if row.person == min(people)]
+    train = next(row.path for row in theirs if row.split == "train")
+    test = next(row.path for row in theirs if row.split != "train")
+    return f"such as {train} and {test}"
+
+
+def _check_paths(rows: Sequence[Row], root: Path) -> None:
+    """Refuse paths that would not fit in one cell of the index."""
+    strange = [row.path for row in rows if "\t" in row.path or len(row.path.splitlines()) > 1]
+    if strange:
+        raise BadInput(
+            f"{root}: tabs or line ends in names: {listing(list(map(repr, strange)))}; rename them"
         )
 
 

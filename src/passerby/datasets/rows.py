@@ -1,5 +1,6 @@
 """What every reader of a labelled set gives: one row an image, labels out of its file name."""
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,7 +26,7 @@ class Row(NamedTuple):
     person: int
     """From 1; `JUNK` or `DISTRACTOR` in Market-1501's gallery."""
     camera: int
-    """From 1."""
+    """From 1; 0 where it is not known."""
     sequence: int = 0
     """Recording of that camera, from 1; 0 where the set has none."""
     frame: int = -1
@@ -61,6 +62,24 @@ def matched(folder: Path, pattern: re.Pattern[str], example: str) -> Iterator[re
             f"wanted names such as {example}: move the others out of this folder"
         )
     return (match for _, match in matches if match)
+
+
+def files_below(folder: Path) -> list[str]:
+    """Every file in `folder` and the folders below it, relative to it, with `/`, sorted.
+
+    What a desktop leaves behind (`is_system_file`) is passed over, folders too.
+
+    Raises:
+        BadInput: the folder is missing.
+    """
+    if not folder.is_dir():
+        raise BadInput(_missing(folder))
+    found = []
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not is_system_file(name)]
+        below = Path(parent).relative_to(folder)
+        found += [(below / name).as_posix() for name in names if not is_system_file(name)]
+    return sorted(found)
 
 
 def is_system_file(name: str) -> bool:

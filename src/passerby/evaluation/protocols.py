@@ -49,6 +49,11 @@ class Protocol:
             )
 
 
+OWN_RULES = (
+    "matches by the query's own camera are ignored; where no camera is known, only its very picture"
+)
+"""Of a set of one's own. `datasets.index.Items.views` gives such a picture a camera of its own."""
+
 PROTOCOLS: dict[str, Protocol] = {
     "market1501": Protocol(
         "market1501",
@@ -64,6 +69,12 @@ PROTOCOLS: dict[str, Protocol] = {
         "multi-shot: queries of one view, gallery of the other; the split of people is drawn",
         across_views=True,
     ),
+    "msmt17": Protocol(
+        "msmt17",
+        "matches by the query's own camera are ignored; several matches a query",
+    ),
+    "folder": Protocol("folder", OWN_RULES),
+    "csv": Protocol("csv", OWN_RULES),
 }
 
 

@@ -141,9 +141,23 @@ class Crops(Section):
 class BenchmarkSource(Section):
     """An entry of `benchmarks`: a labelled set on disk."""
 
-    kind: Literal["market1501", "cuhk03-np", "cuhk01"]
+    kind: Literal["market1501", "cuhk03-np", "cuhk01", "msmt17", "folder", "csv"]
+    """Its layout, and by whose rules it is evaluated. `msmt17`: either version, with its lists.
+    `folder`: `train/PERSON/*.jpg`, `query/PERSON/*.jpg`, `gallery/PERSON/*.jpg`. `csv`: a table
+    `labels.csv` or `labels.tsv` of `path`, `person`, `split` and, if known, `camera`, `sequence`,
+    `frame`."""
     root: str
-    counts: str
-    """Name of published counts, or the path of a manifest (`*.json`) that holds them."""
+    counts: str = ""
+    """Name of published counts, or the path of a manifest (`*.json`) that holds them; `folder` and
+    `csv` may go without."""
     split_seed: int = 0
     """For sets without a fixed split (CUHK01): which split is drawn."""
+
+    @model_validator(mode="after")
+    def _counts_where_they_are_published(self) -> Self:
+        if not self.counts and self.kind not in ("folder", "csv"):
+            raise ValueError(
+                f"'counts' (published ones by name, or a manifest): a set of kind '{self.kind}' "
+                "has them, so that a half-unpacked one is noticed"
+            )
+        return self

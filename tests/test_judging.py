@@ -1,0 +1,49 @@
+"""A model on a labelled set: also on one without cameras."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from passerby.datasets import index
+from passerby.judging import judge
+from passerby.models import backbones
+from passerby.models.artifact import ModelCard
+from passerby.models.embedder import Embedder
+from passerby.models.networks import ReidNet, TorchNetwork
+from passerby.settings import BenchmarkSource, Encoder, Evaluate
+
+
+def embedder() -> Embedder:
+    encoder = Encoder(architecture="resnet18", last_stride=2)
+    card = ModelCard.of(
+        encoder,
+        height_px=32,
+        width_px=16,
+        embedding_size=512,
+        distance="cosine",
+        trained_on="nothing with labels",
+    )
+    net = ReidNet(card)
+    net.backbone.load_state_dict(backbones.build(encoder, seed=1).state_dict())
+    return Embedder(TorchNetwork(net, card), card)
+
+
+def test_without_cameras_only_the_querys_own_picture_is_left_out(tmp_path: Path) -> None:
+    """Each person's query lies in the gallery, too, beside two other pictures of the person."""
+    rng = np.random.default_rng(3)
+    for person in ("anna", "bo"):
+        for split, names in (("query", ["0.png"]), ("gallery", ["0.png", "1.png", "2.png"])):
+            (tmp_path / split / person).mkdir(parents=True)
+            for name in names:
+                Image.fromarray(rng.integers(0, 256, (32, 16, 3), np.uint8)).save(
+                    tmp_path / split / person / name
+                )
+        own = (tmp_path / "query" / person / "0.png").read_bytes()
+        (tmp_path / "gallery" / person / "0.png").write_bytes(own)
+    mine = index.build("mine", BenchmarkSource(kind="folder", root=str(tmp_path)))
+    found, arrays = judge(embedder(), mine, Evaluate(batch=4, flip=False, ranks=(1,), fars=()), 1)
+    assert found.protocol == "folder"
+    assert (found.counts["queries"], found.counts["gallery"]) == (2, 6)
+    assert (found.counts["genuine_pairs"], found.counts["impostor_pairs"]) == (4, 6)
+    assert arrays["query_cameras"].tolist() == arrays["gallery_cameras"][[0, 3]].tolist()
