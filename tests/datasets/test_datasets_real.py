@@ -1,11 +1,13 @@
 """The real sets: published counts, LUPerson's share, official attributes."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from passerby.datasets import attributes, fractions, index
 from passerby.datasets.index import Benchmark
+from passerby.datasets.rows import Row
 from passerby.errors import BadInput
 from passerby.settings import BenchmarkSource
 
@@ -40,7 +42,59 @@ def test_luperson_tenth_is_75_people_and_1170_images(market1501: Benchmark, real
     assert len(market1501.split("train").of_people(people[10])) == 1_170
 
 
-def test_luperson_lists_of_images_are_refused(market1501: Benchmark, realdata: Path) -> None:
+@pytest.mark.parametrize(("percent", "count"), [(10, 1_293), (30, 3_880), (100, 12_936)])
+def test_luperson_shares_of_images_are_of_everybody(
+    market1501: Benchmark, realdata: Path, percent: int, count: int
+) -> None:
+    lists = str(realdata / "luperson" / "splits" / "market1501" / "few_ims")
+    images = fractions.labelled_images(market1501, percent, 0, lists)
+    drawn = fractions.labelled_images(market1501, percent, 0)
+    assert len(images) == len(drawn) == count
+    assert images_a_person(images) == images_a_person(drawn)
+
+
+def images_a_person(paths: tuple[str, ...]) -> Counter[int]:
+    """How many people keep 1, 2, ... images; as many, whoever has the one more."""
+    of_person = Counter(path.split("/")[1][:4] for path in paths)
+    return Counter(of_person.values())
+
+
+@pytest.mark.parametrize("boxes", ["detected", "labeled"])
+@pytest.mark.parametrize("percent", [10, 20, 50, 90])
+def test_the_draw_keeps_as_many_a_person_as_luperson(
+    realdata: Path, boxes: str, percent: int
+) -> None:
+    lists = realdata / "luperson" / "splits" / "cuhk03_np" / boxes / "few_ims"
+    names = [line.split(";")[0] for line in (lists / "used_ims_1.00.txt").read_text().splitlines()]
+    rows = tuple(Row("train", f"bounding_box_train/{n}", int(n[:4]), 1) for n in names)
+    whole = Benchmark({"name": "cuhk03", "kind": "cuhk03-np"}, Path(), rows, ("",) * len(rows))
+    theirs = fractions.labelled_images(whole, percent, 0, str(lists))
+    ours = fractions.labelled_images(whole, percent, 0)
+    assert len(theirs) == len(ours)
+    assert images_a_person(theirs) == images_a_person(ours)
+
+
+def test_market_as_a_folder_of_people_has_the_same_people_and_cameras(
+    market1501: Benchmark, tmp_path: Path
+) -> None:
+    train = [row for row in market1501.rows if row.split == "train" and row.person < 100]
+    for row in train:
+        there = tmp_path / "train" / f"{row.person:04}"
+        there.mkdir(parents=True, exist_ok=True)
+        (there / Path(row.path).name).symlink_to(market1501.root / row.path)
+    made = index.build("mine", BenchmarkSource(kind="folder", root=str(tmp_path)))
+    as_folder = {Path(row.path).name: row for row in made.rows}
+    people = {row.person: as_folder[Path(row.path).name].person for row in train}
+    assert sorted(people.values()) == list(range(1, len(people) + 1))
+    assert [people[row.person] for row in train] == [
+        as_folder[Path(row.path).name].person for row in train
+    ]
+    assert [row.camera for row in train] == [as_folder[Path(r.path).name].camera for r in train]
+
+
+def test_luperson_lists_of_images_are_refused_as_lists_of_people(
+    market1501: Benchmark, realdata: Path
+) -> None:
     lists = str(realdata / "luperson" / "splits" / "market1501" / "few_ims")
     with pytest.raises(BadInput, match="line 1: a person's number wanted, '0002_c1s2_000841_01"):
         fractions.labelled_people(market1501, 10, 0, lists)
