@@ -33,7 +33,7 @@ def passerby(*arguments: object, code: int = 0, folder: Path = ROOT) -> str:
     "verb",
     [
         ["profile"], ["clip"], ["crops"], ["crops", "info"], ["crops", "show"], ["crops", "verify"],
-        ["crops", "export"], ["adopt"], ["embed"], ["evaluate"], ["record"], [],
+        ["crops", "export"], ["adopt"], ["export"], ["embed"], ["evaluate"], ["record"], [],
     ],
     ids=" ".join,
 )  # fmt: skip

@@ -39,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     _add_clip(verbs)
     _add_crops(verbs)
     _add_adopt(verbs)
+    _add_export(verbs)
     _add_embed(verbs)
     _add_evaluate(verbs)
     _add_record(verbs)
@@ -133,38 +134,39 @@ def _add_adopt(verbs: Any) -> None:
     made = _verb(verbs, adopt, "adopt")
     made.add_argument("onnx_path", type=Path, help="a network from pictures to features")
     made.add_argument("folder", type=Path, help="the model's new folder")
-    made.add_argument(
-        "--size", default="256x128", help="height x width in px; default: %(default)s"
-    )
-    imagenet = ("0.485,0.456,0.406", "0.229,0.224,0.225")
-    made.add_argument("--mean", default=imagenet[0], help="RGB, 0..1; default: ImageNet's")
-    made.add_argument("--deviation", default=imagenet[1], help="RGB, 0..1; default: ImageNet's")
-    made.add_argument("--distance", choices=("cosine", "euclidean"), default="cosine")
+    made.add_argument("--size", help="height x width in px; default: 256x128")
+    made.add_argument("--mean", help="RGB, 0..1; default: ImageNet's")
+    made.add_argument("--deviation", help="RGB, 0..1; default: ImageNet's")
+    made.add_argument("--distance", choices=("cosine", "euclidean"), help="default: cosine")
     made.add_argument(
         "--interpolation",
         choices=("bicubic", "bilinear", "opencv-bilinear"),
-        default="bilinear",
-        help="how its pictures are resized; default: %(default)s, torchvision's",
+        help="how its pictures are resized; default: bilinear, torchvision's",
     )
-    made.add_argument("--title", default="", help="what tables call it; default: the file's name")
-    made.add_argument("--trained-on", default="not known")
+    made.add_argument("--title", help="what tables call it; default: the file's name")
+    made.add_argument("--trained-on", help="default: not known")
 
 
 def adopt(
     onnx_path: Path,
     folder: Path,
-    size: str,
-    mean: str,
-    deviation: str,
+    size: str | None,
+    mean: str | None,
+    deviation: str | None,
     distance: Any,
     interpolation: Any,
-    title: str,
-    trained_on: str,
+    title: str | None,
+    trained_on: str | None,
 ) -> None:
-    """Make a model folder of another project's ONNX network, to embed and evaluate with it."""
+    """Make a model folder of an ONNX network, to embed and evaluate with it.
+
+    A file of `passerby export` needs no options: it says itself what it wants.
+    """
     from passerby.models import adopt as adoption
 
-    height_px, width_px = (int(number) for number in _numbers(size, "x", 2, "--size"))
+    height_px = width_px = None
+    if size:
+        height_px, width_px = (int(number) for number in _numbers(size, "x", 2, "--size"))
     card = adoption.adopt(
         onnx_path,
         folder,
@@ -174,10 +176,27 @@ def adopt(
         deviation=_channels(deviation, "--deviation"),
         distance=distance,
         interpolation=interpolation,
-        title=title or onnx_path.stem,
+        title=title,
         trained_on=trained_on,
     )
     print(f"{folder}: '{card.title}', features of {card.embedding_size} numbers")
+
+
+def _add_export(verbs: Any) -> None:
+    made = _verb(verbs, export, "export")
+    made.add_argument("model", type=Path, help="folder of a model, e.g. data/models/moco-100-0")
+    made.add_argument("out", type=Path, help="the network: *.onnx")
+
+
+def export(model: Path, out: Path) -> None:
+    """Write a model as an ONNX network from RGB pictures (0..255) to features, and check it."""
+    from passerby.models import export as exporting
+
+    card, checked = exporting.export(model, out)
+    print(
+        f"{out}: '{card.title}', pictures of {card.height_px}x{card.width_px} px to features "
+        f"of {card.embedding_size} numbers; {checked}"
+    )
 
 
 def _numbers(text: str, between: str, count: int, option: str) -> list[float]:
@@ -190,7 +209,9 @@ def _numbers(text: str, between: str, count: int, option: str) -> list[float]:
     return numbers
 
 
-def _channels(text: str, option: str) -> tuple[float, float, float]:
+def _channels(text: str | None, option: str) -> tuple[float, float, float] | None:
+    if text is None:
+        return None
     red, green, blue = _numbers(text, ",", 3, option)
     return red, green, blue
 

@@ -143,9 +143,9 @@ class OnnxNetwork:
     def __init__(self, path: Path, card: ModelCard) -> None:
         self._mean = np.array(card.mean, np.float32)
         self._deviation = np.array(card.deviation, np.float32)
-        run = _by_onnxruntime if find_spec("onnxruntime") else _by_opencv
+        read = next(iter(libraries().values()))
         try:
-            self._run = run(path)
+            self._run = read(path)
         except Exception as error:  # each library has a family of its own
             raise BadInput(f"{path}: not a network that can be run ({first_line(error)})") from None
 
@@ -163,6 +163,14 @@ def first_line(error: Exception) -> str:
 
 Run = Callable[[np.ndarray], np.ndarray]
 """From a batch to the network's first output."""
+
+
+def libraries() -> dict[str, Callable[[Path], Run]]:
+    """What reads an ONNX file and runs it here, the one to prefer first."""
+    found: dict[str, Callable[[Path], Run]] = {}
+    if find_spec("onnxruntime"):
+        found["onnxruntime"] = _by_onnxruntime
+    return {**found, "OpenCV": _by_opencv}
 
 
 def _by_onnxruntime(path: Path) -> Run:
