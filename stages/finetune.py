@@ -1,29 +1,31 @@
 """Stage `finetune`: train an encoder with fast-reid on a share of the labels.
 
-python stages/finetune.py INIT PERCENT SEED
+python stages/finetune.py INIT RECIPE PERCENT SEED
 """
 
 import sys
 
 from passerby import errors, settings
-from passerby.datasets import index
 from passerby.finetune import run
+from passerby.finetune.job import Job
 
 
-def main(init: str, percent: str, seed: str) -> None:
+def main(init: str, recipe: str, percent: str, seed: str) -> None:
     params = settings.read("params.yaml")
-    name = params.finetune.benchmark
-    benchmark = index.read(f"data/benchmarks/{name}.tsv", params.benchmark(name).root)
-    job = run.Job(
-        f"data/init/{init}.safetensors",
-        int(percent),
-        int(seed),
-        benchmark,
-        params.finetune,
-        params.encoder,
-        params.compute.threads,
+    plan = params.recipe(recipe)
+    name = f"{init}-{recipe}-{percent}-{seed}"
+    job = Job(
+        name=f"finetune@{name}",
+        init=f"data/init/{init}.safetensors",
+        percent=int(percent),
+        seed=int(seed),
+        index=f"data/benchmarks/{plan.benchmark}.tsv",
+        root=params.benchmark(plan.benchmark).root,
+        plan=plan,
+        encoder=params.encoder,
+        threads=params.compute.threads,
     )
-    run.finetune(job, f"data/models/{init}-{percent}-{seed}")
+    run.finetune(job, f"data/models/{name}")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from passerby import seeds
+from passerby.datasets import index
 from passerby.datasets.index import Benchmark
 from passerby.datasets.rows import Row
 from passerby.models import backbones, init_file
@@ -37,7 +38,9 @@ def benchmark_set(tmp_path: Path) -> Benchmark:
             rows.append(Row("train", name, person, camera))
     rows.append(Row("query", "query/0099_c1.jpg", 99, 1))
     header = {"name": "noise", "kind": "market1501", "counts": {}}
-    return Benchmark(header, root, tuple(rows), ("0" * 16,) * len(rows))
+    whole = Benchmark(header, root, tuple(rows), ("0" * 16,) * len(rows))
+    whole.write(tmp_path / "noise.tsv")
+    return index.read(tmp_path / "noise.tsv", root)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 
 from passerby.datasets.index import Benchmark
 from passerby.errors import BadInput
@@ -23,12 +24,25 @@ def test_d7_d8_items_are_sorted_and_labelled_by_the_index_alone(benchmark_set: B
 
 
 def test_d4_fewer_people_than_a_batch_holds_are_refused() -> None:
-    bridge.check_people(4, 4)
+    bridge.check_batch(4, 4, 1)
     with pytest.raises(BadInput) as error:
-        bridge.check_people(3, 4)
+        bridge.check_batch(3, 4, 1)
     assert str(error.value) == (
         "3 labelled people, but a batch holds 4 (finetune.people_per_batch): "
         "label a larger share, or make batches smaller"
+    )
+
+
+@pytest.mark.parametrize(("people", "processes"), [(4, 4), (4, 3), (2, 2)])
+def test_m3_processes_with_fewer_than_two_people_or_uneven_shares_are_refused(
+    people: int, processes: int
+) -> None:
+    bridge.check_batch(8, 4, 2)
+    with pytest.raises(BadInput) as error:
+        bridge.check_batch(8, people, processes)
+    assert str(error.value) == (
+        f"a batch of {people} people (finetune.people_per_batch) shared by {processes} processes: "
+        "each needs the same number of people, two at least, to find triplets"
     )
 
 
@@ -39,7 +53,7 @@ def sampler(
     drawn = bridge.EpochSampler(images, 4, images_per_person, iterations=3, seed=seed)
     epochs = []
     for drawn.epoch in (0, 1, 0):
-        epochs.append(list(drawn))
+        epochs.append([one.image for one in drawn])
         assert len(epochs[-1]) == len(drawn) == 3 * 4 * images_per_person
     return epochs
 
@@ -65,14 +79,41 @@ def test_every_batch_holds_so_many_images_of_so_many_people(
         assert list(people.values()) == [images_per_person] * 4
 
 
+def test_an_epoch_that_is_gone_on_with_has_the_draws_that_were_left(
+    benchmark_set: Benchmark,
+) -> None:
+    images = bridge.items(benchmark_set, range(1, 9))
+    drawn = bridge.EpochSampler(images, 4, 2, iterations=3, seed=0)
+    whole = list(drawn)
+    drawn.first = 2
+    assert list(drawn) == whole[2 * 8 :]
+    assert len({one.place for one in whole}) == 3 * 8
+
+
+def batches(benchmark_set: Benchmark, plan: Finetune, encoder: Encoder, **changes: int) -> list:
+    images = bridge.items(benchmark_set, (2, 4, 6, 8))
+    cfg = recipes.config(plan.model_copy(update=changes), encoder, 4, len(images))
+    sampler = bridge.EpochSampler(images, 4, 2, 2, seed=0)
+    return list(bridge.loader(cfg, images, sampler, seed=0))
+
+
 def test_batches_are_whole_pictures_in_0_to_255_with_labels_from_0(
     benchmark_set: Benchmark, plan: Finetune, encoder: Encoder
 ) -> None:
-    images = bridge.items(benchmark_set, (2, 4, 6, 8))
-    cfg = recipes.config(plan, encoder, 4)
-    batch = next(iter(bridge.loader(cfg, images, bridge.EpochSampler(images, 4, 2, 2, seed=0))))
+    batch = batches(benchmark_set, plan, encoder)[0]
     assert batch["images"].shape == (8, 3, 32, 16)
     assert batch["images"].max() > 200
     people = [Path(path).name[:4] for path in batch["img_paths"]]
     labels = dict(zip(people, batch["targets"].tolist(), strict=True))
     assert labels == {"0002": 0, "0004": 1, "0006": 2, "0008": 3}
+
+
+@pytest.mark.slow
+def test_d10_pictures_do_not_depend_on_how_many_workers_make_them(
+    benchmark_set: Benchmark, plan: Finetune, encoder: Encoder
+) -> None:
+    alone = batches(benchmark_set, plan, encoder)
+    shared = batches(benchmark_set, plan, encoder, workers=2)
+    for one, other in zip(alone, shared, strict=True):
+        assert torch.equal(one["images"], other["images"])
+    assert not torch.equal(alone[0]["images"], alone[1]["images"])

@@ -1,5 +1,8 @@
 """A whole finetuning: its artifact, equal bytes, going on after a kill, early refusals."""
 
+import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -13,10 +16,11 @@ import yaml
 
 from passerby import files
 from passerby.datasets.index import Benchmark
-from passerby.errors import BadInput
-from passerby.finetune import recipes, run
+from passerby.errors import STOPPED, BadInput
+from passerby.finetune import model, recipes, run
 from passerby.finetune.compat import fastreid
-from passerby.finetune.trainer import Recorder
+from passerby.finetune.job import Job
+from passerby.finetune.trainer import Trainer
 from passerby.models import artifact, init_file
 from passerby.models.artifact import ModelCard
 from passerby.models.embedder import Embedder
@@ -32,14 +36,25 @@ def finetune(
 ) -> Run:
     def go(out: str = "model", percent: int = 100, seed: int = 0, **changes: Any) -> ModelCard:
         changed = Finetune.model_validate({**plan.model_dump(), **changes})
-        job = run.Job(start, percent, seed, benchmark_set, changed, encoder, threads=1)
+        job = Job(
+            name=f"finetune@{out}",
+            init=str(start),
+            percent=percent,
+            seed=seed,
+            index=str(tmp_path / "noise.tsv"),
+            root=str(benchmark_set.root),
+            plan=changed,
+            encoder=encoder,
+            threads=1,
+        )
         return run.finetune(job, tmp_path / out, quiet=True)
 
     return go
 
 
 def contents(folder: Path) -> dict[str, str]:
-    return {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): files.sha256(path) for path in paths}
 
 
 def test_the_card_says_what_the_model_is(
@@ -74,26 +89,38 @@ def test_two_runs_end_with_equal_bytes(finetune: Run, tmp_path: Path) -> None:
     assert contents(tmp_path / "one") != contents(tmp_path / "other")
 
 
+class Killed(BaseException):
+    pass
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("lowered", ["fp32", "bf16"])
-def test_a_run_that_was_killed_goes_on_and_ends_with_equal_bytes(
-    finetune: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lowered: str
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"precision": "fp32"},
+        {"precision": "bf16", "average_share": 0.8, "freeze_share": 0.5},
+        {"validation": {"folds": 2, "keep": "best"}, "people_per_batch": 2},
+    ],
+)
+def test_a_run_that_was_killed_in_mid_epoch_goes_on_and_ends_with_equal_bytes(
+    finetune: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
 ) -> None:
-    finetune("undisturbed", precision=lowered)
-    after_step, steps = Recorder.after_step, []
+    changes = {"iterations": 6, "iterations_per_epoch": 3, "checkpoint_s": 1e-9, **changes}
+    finetune("undisturbed", **changes)
+    before, steps = Trainer.before_step, []
 
-    def killed(self: Recorder) -> None:
-        after_step(self)
-        steps.append(self.trainer.iter)
-        if steps == [0, 1, 2]:  # one step into the second epoch
-            raise KeyboardInterrupt
+    def killed(self: Trainer) -> None:
+        steps.append(self.iter)
+        if steps == [0, 1, 2, 3, 4]:  # one step of the second epoch is done and kept
+            raise Killed
+        before(self)
 
-    monkeypatch.setattr(Recorder, "after_step", killed)
-    with pytest.raises(KeyboardInterrupt):
-        finetune("resumed", precision=lowered)
+    monkeypatch.setattr(Trainer, "before_step", killed)
+    with pytest.raises(Killed):
+        finetune("resumed", **changes)
     assert not (tmp_path / "resumed").exists()
-    finetune("resumed", precision=lowered)
-    assert steps == [0, 1, 2, 2, 3]
+    finetune("resumed", **changes)
+    assert steps == [0, 1, 2, 3, 4, 4, 5]
     assert contents(tmp_path / "resumed") == contents(tmp_path / "undisturbed")
 
 
@@ -103,9 +130,9 @@ def test_c5_another_configuration_does_not_go_on_from_the_checkpoint(
 ) -> None:
     finetune("undisturbed", lr=1e-3)
     with monkeypatch.context() as patch:
-        patch.setattr(artifact, "write", lambda *_: 1 / 0)
+        patch.setattr(model, "move", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            finetune("resumed")
+            finetune("resumed", checkpoint_s=1e-9)
     finetune("resumed", lr=1e-3)
     assert contents(tmp_path / "resumed") == contents(tmp_path / "undisturbed")
 
@@ -118,21 +145,20 @@ def test_features_of_the_artifact_are_those_of_fast_reids_inference(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    models = []
+    models: list[Any] = []
+    write = model.write
     monkeypatch.setattr(
-        run,
-        "model_state",
-        lambda model, state=run.model_state: models.append(model) or state(model),
+        model, "write", lambda folder, net, *rest: models.append(net) or write(folder, net, *rest)
     )
     finetune(precision="bf16")
-    (model,) = models
+    (theirs_net,) = models
     prepare = fastreid.data.transforms.build_transforms(
-        recipes.config(plan, encoder, 8), is_train=False
+        recipes.config(plan, encoder, 8, 24), is_train=False
     )
     paths = benchmark_set.split("train").paths[:6]
     pictures = torch.stack([prepare(fastreid.data.common.read_image(str(path))) for path in paths])
     with torch.no_grad():
-        theirs = model.eval()({"images": pictures})
+        theirs = theirs_net.eval()({"images": pictures})
     ours = torch.from_numpy(
         Embedder.load(tmp_path / "model").embed_files(paths, 4, progress=False, threads=1)
     )
@@ -167,15 +193,15 @@ def test_a_damaged_image_is_named(finetune: Run, benchmark_set: Benchmark) -> No
 def test_weights_that_are_no_numbers_are_not_kept(
     finetune: Run, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    after_step = Recorder.after_step
+    after = Trainer.after_step
 
-    def spoil(self: Recorder) -> None:
-        after_step(self)
-        self.trainer.model.heads.weight.data[0, 0] = float("nan")
+    def spoil(self: Trainer) -> None:
+        after(self)
+        self.network.heads.weight.data[0, 0] = float("nan")
 
-    monkeypatch.setattr(Recorder, "after_step", spoil)
+    monkeypatch.setattr(Trainer, "after_step", spoil)
     with pytest.raises(BadInput) as error:
-        finetune(iterations=1, iterations_per_epoch=1)
+        finetune(iterations=1, iterations_per_epoch=1, checkpoint_s=1e-9)
     assert str(error.value) == (
         "finetune: after iteration 1 1 tensors hold values that are no finite numbers: "
         "heads.weight. Lower 'finetune.lr'"
@@ -183,39 +209,85 @@ def test_weights_that_are_no_numbers_are_not_kept(
     assert not list(scratch.rglob(run.CHECKPOINT))
 
 
+@pytest.fixture
+def stage(
+    benchmark_set: Benchmark, plan: Finetune, encoder: Encoder, start: Path, tmp_path: Path
+) -> Callable[..., list[str]]:
+    """Lay out a graph's folder in `tmp_path`, and say how the stage is called there."""
+
+    def lay_out(**changes: Any) -> list[str]:
+        params = yaml.safe_load((ROOT / "profiles" / "city.yaml").read_text())
+        sets = params["benchmarks"]
+        sets["noise"] = {**sets["city-market1501"], "root": str(benchmark_set.root)}
+        params["finetune"] = {**plan.model_dump(mode="json"), **changes}
+        params["compute"] = {"threads": 1}
+        params["encoder"] = encoder.model_dump(mode="json")
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+        (tmp_path / "data").mkdir()
+        (tmp_path / "init").rename(tmp_path / "data" / "init")
+        benchmark_set.write(tmp_path / "data" / "benchmarks" / "noise.tsv")
+        script = str(ROOT / "stages" / "finetune.py")
+        return [sys.executable, script, "moco", "published", "100", "0"]
+
+    return lay_out
+
+
+def stopped(command: list[str], cwd: Path, scratch: Path, number: int, **more: Any) -> int:
+    """Begin the stage, send it a signal once it has a checkpoint; what it ended with."""
+    log = cwd / "log.txt"
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(command, cwd=cwd, stderr=errors, **more) as running,
+    ):
+        while not list(scratch.rglob(run.CHECKPOINT)) and running.poll() is None:
+            time.sleep(0.01)
+        running.send_signal(number)
+    return running.returncode
+
+
 @pytest.mark.slow
-def test_the_stage_killed_with_sigkill_goes_on_and_ends_with_equal_bytes(
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_the_stage_ended_by_a_signal_goes_on_and_ends_with_equal_bytes(
     finetune: Run,
-    benchmark_set: Benchmark,
-    plan: Finetune,
-    encoder: Encoder,
+    stage: Callable[..., list[str]],
     scratch: Path,
     tmp_path: Path,
+    number: signal.Signals,
 ) -> None:
-    changes = {"iterations": 30, "iterations_per_epoch": 3}
+    changes = {"iterations": 30, "iterations_per_epoch": 30, "checkpoint_s": 1e-9}
     finetune("undisturbed", **changes)
-    params = yaml.safe_load((ROOT / "profiles" / "city.yaml").read_text())
-    sets = params["benchmarks"]
-    sets["noise"] = {**sets["city-market1501"], "root": str(benchmark_set.root)}
-    params["finetune"] = {**plan.model_dump(mode="json"), **changes}
-    params["compute"] = {"threads": 1}
-    params["encoder"] = encoder.model_dump(mode="json")
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    (tmp_path / "data").mkdir()
-    (tmp_path / "init").rename(tmp_path / "data" / "init")
-    benchmark_set.write(tmp_path / "data" / "benchmarks" / "noise.tsv")
-    command = [sys.executable, str(ROOT / "stages" / "finetune.py"), "moco", "100", "0"]
-    quiet: dict[str, Any] = {"cwd": tmp_path, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, **quiet) as stage:
-        while not list(scratch.rglob(run.CHECKPOINT)) and stage.poll() is None:
-            time.sleep(0.01)
-        stage.kill()
+    command = stage(**changes)
+    code = stopped(command, tmp_path, scratch, number)
+    assert code == (STOPPED if number == signal.SIGTERM else -number)
+    if number == signal.SIGTERM:
+        assert (
+            "finetune@moco-published-100-0: stopped at iteration"
+            in (tmp_path / "log.txt").read_text()
+        )
     assert not (tmp_path / "data" / "models").exists()
     assert list(scratch.rglob(run.CHECKPOINT))
-    subprocess.run(command, check=True, **quiet)
-    resumed = tmp_path / "data" / "models" / "moco-100-0"
+    subprocess.run(command, check=True, cwd=tmp_path, stderr=subprocess.DEVNULL)
+    resumed = tmp_path / "data" / "models" / "moco-published-100-0"
     assert contents(resumed) == contents(tmp_path / "undisturbed")
     assert not any(scratch.rglob("*"))
+
+
+@pytest.mark.slow
+def test_p1_p2_two_processes_train_go_on_and_end_with_equal_bytes(
+    stage: Callable[..., list[str]], scratch: Path, tmp_path: Path
+) -> None:
+    changes = {"iterations": 12, "iterations_per_epoch": 4, "checkpoint_s": 1e-9}
+    command = stage(**changes)
+    two = {"env": {**os.environ, "PASSERBY_PROCESSES": "2"}}
+    model_folder = tmp_path / "data" / "models" / "moco-published-100-0"
+    subprocess.run(command, check=True, cwd=tmp_path, stderr=subprocess.DEVNULL, **two)
+    undisturbed = contents(model_folder)
+    assert (model_folder / "history.tsv").read_text().count("\n") == 13
+    shutil.rmtree(model_folder)
+    assert stopped(command, tmp_path, scratch, signal.SIGTERM, **two) == STOPPED
+    assert not model_folder.exists()
+    subprocess.run(command, check=True, cwd=tmp_path, stderr=subprocess.DEVNULL, **two)
+    assert contents(model_folder) == undisturbed
 
 
 @pytest.mark.slow
@@ -224,5 +296,5 @@ def test_the_stage_says_how_it_is_called() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == (
-        "passerby: found 2 arguments, wanted: python stages/finetune.py INIT PERCENT SEED\n"
+        "passerby: found 2 arguments, wanted: python stages/finetune.py INIT RECIPE PERCENT SEED\n"
     )

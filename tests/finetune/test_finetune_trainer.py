@@ -11,10 +11,10 @@ import torch
 from passerby.datasets.index import Benchmark
 from passerby.errors import BadInput
 from passerby.finetune import bridge, recipes
-from passerby.finetune import trainer as training
 from passerby.finetune.compat import fastreid
+from passerby.finetune.start import Start
 from passerby.finetune.trainer import Trainer
-from passerby.models import backbones, init_file
+from passerby.models import init_file
 from passerby.settings import Encoder, Finetune
 
 Make = Callable[..., Trainer]
@@ -25,8 +25,10 @@ def make(benchmark_set: Benchmark, plan: Finetune, encoder: Encoder, start: Path
     def trainer(lowered: str = "fp32", seed: int = 0, **changes: Any) -> Trainer:
         changed = Finetune.model_validate({**plan.model_dump(), **changes})
         images = bridge.items(benchmark_set, range(1, 9))
-        cfg = recipes.config(changed, encoder, 8)
-        return Trainer(cfg, images, changed, encoder, init_file.read(start)[0], seed, lowered)
+        cfg = recipes.config(changed, encoder, 8, len(images))
+        begin = Start(*init_file.read(start), encoder)
+        run = recipes.schedule(changed, len(images))
+        return Trainer(cfg, images, run, changed, begin, seed, lowered)
 
     return trainer
 
@@ -53,41 +55,17 @@ def test_s1_one_step_changes_every_trainable_tensor(make: Make, lowered: str) ->
 def test_s1_without_the_repair_no_step_changes_any(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        fastreid.engine.defaults, "build_optimizer", fastreid.solver.build.build_optimizer
-    )
+    stock = fastreid.solver.build.build_optimizer
+    monkeypatch.setattr(Trainer, "build_optimizer", lambda self, cfg, model: stock(cfg, model))
     assert len(unchanged(make(iterations=3, iterations_per_epoch=3))) == 62
 
 
 def test_c2_every_tensor_of_the_start_is_in_the_model(make: Make, start: Path) -> None:
     trainer, (state, _) = make(), init_file.read(start)
     own = trainer.model.backbone.state_dict()
-    assert str(trainer.account) == "120 of 120 backbone tensors"
+    assert str(trainer.start.account) == "120 of 120 backbone tensors"
     assert own.keys() == state.keys()
     assert all(torch.equal(own[name], state[name]) for name in state)
-
-
-def test_c2_a_start_that_lacks_a_tensor_is_refused(make: Make, encoder: Encoder) -> None:
-    state = backbones.build(encoder).state_dict()
-    backbone = make().model.backbone
-    del state["layer4.1.conv2.weight"]
-    with pytest.raises(BadInput, match=r"1 tensor missing: layer4\.1\.conv2\.weight"):
-        training.load_start(backbone, state, encoder)
-
-
-@pytest.mark.parametrize("pooling", ["torchvision", "fastreid"])
-@pytest.mark.parametrize("stride", [1, 2])
-def test_m2_fast_reids_backbone_computes_what_ours_does(
-    plan: Finetune, pooling: str, stride: int
-) -> None:
-    encoder = Encoder.model_validate({"stem_pooling": pooling, "last_stride": stride})
-    ours = backbones.build(encoder, seed=5).eval()
-    cfg = recipes.config(plan, encoder, 8)
-    theirs = fastreid.modeling.build_model(cfg).backbone.eval()
-    training.load_start(theirs, ours.state_dict(), encoder)
-    pictures = torch.rand(2, 3, 64, 32)
-    with torch.no_grad():
-        torch.testing.assert_close(theirs(pictures), ours.feature_map(pictures))
 
 
 def test_bf16_stays_inside_the_backbone_and_out_of_inference(make: Make) -> None:
@@ -118,12 +96,7 @@ def test_d10_equal_seeds_make_equal_heads_and_first_batches(make: Make) -> None:
     one, same, other = make(), make(), make(seed=1)
     assert torch.equal(one.model.heads.weight, same.model.heads.weight)
     assert not torch.equal(one.model.heads.weight, other.model.heads.weight)
-    hook = training._Streams()
-    batches = []
-    for hook.trainer in (one, same, other):
-        hook.trainer.epoch = 0
-        hook.before_epoch()
-        batches.append(next(hook.trainer._trainer._data_loader_iter)["images"])
+    batches = [next(iter(trainer.data_loader))["images"] for trainer in (one, same, other)]
     assert torch.equal(batches[0], batches[1])
     assert not torch.equal(batches[0], batches[2])
 
@@ -132,6 +105,75 @@ def test_i5_fast_reid_writes_nothing_to_stdout(
     make: Make, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     make(iterations=1, iterations_per_epoch=1).train()
+    logging.getLogger("fastreid.engine").info("heard")
     assert capfd.readouterr().out == ""
-    assert logging.getLogger("fastreid").propagate
-    assert "Starting training from epoch 0" in caplog.text
+    assert "heard" in caplog.text
+
+
+def names(trainer: Trainer, status: str) -> set[str]:
+    """Parameters in groups of one freeze status."""
+    known = {id(value): name for name, value in trainer.network.named_parameters()}
+    groups = [g for g in trainer.optimizer.param_groups if g["freeze_status"] == status]
+    return {known[id(value)] for group in groups for value in group["params"]}
+
+
+def test_while_the_backbone_is_frozen_heads_alone_are_trained(make: Make) -> None:
+    trainer = make(iterations=4, iterations_per_epoch=4, freeze_share=0.5)
+    begun = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+    moved: list[set[str]] = []
+
+    def look() -> None:
+        now = trainer.network.state_dict()
+        moved.append({name for name in begun if not torch.equal(begun[name], now[name])})
+
+    trainer.train(look)
+    assert {name.split(".")[0] for name in moved[1]} == {"heads"}
+    assert "heads.weight" in moved[0]
+    assert names(trainer, "freeze") <= moved[2]  # and BatchNorm's statistics with them
+    assert "backbone.bn1.running_mean" in moved[2]
+
+
+def test_what_came_with_the_start_has_a_rate_of_its_own(make: Make, start: Path) -> None:
+    state, header = init_file.read(start)
+    init_file.write(start, state, header.model_copy(update={"fresh": ("layer4.*.conv2.*",)}))
+    trainer = make(loaded_lr_factor=0.1, lr=1e-2)
+    rates: dict[float, set[str]] = {}
+    known = {id(value): name for name, value in trainer.network.named_parameters()}
+    for group in trainer.optimizer.param_groups:
+        held = {known[id(value)] for value in group["params"]}
+        rates.setdefault(round(group["initial_lr"], 9), set()).update(held)
+    fresh = {f"backbone.layer4.{block}.conv2.weight" for block in (0, 1)}
+    assert rates.keys() == {1e-3, 1e-2}
+    assert rates[1e-2] == {"heads.weight", "heads.bottleneck.0.weight", *fresh}
+
+
+def test_a_random_start_is_fresh_as_a_whole(make: Make, start: Path) -> None:
+    state, header = init_file.read(start)
+    init_file.write(start, state, header.model_copy(update={"fresh": ("*",)}))
+    trainer = make(loaded_lr_factor=0.1, lr=1e-2)
+    assert {group["initial_lr"] for group in trainer.optimizer.param_groups} == {1e-2}
+
+
+def test_averaged_weights_are_the_mean_of_those_after_the_last_steps(make: Make) -> None:
+    trainer = make(iterations=4, iterations_per_epoch=2, average_share=0.5)
+    after: list[dict[str, torch.Tensor]] = []
+
+    def look() -> None:
+        after.append({name: value.clone() for name, value in trainer.network.state_dict().items()})
+
+    trainer.train(look)
+    found = trainer.weights()
+    for name, last in after[-1].items():
+        mean = (after[2][name] + last) / 2 if last.is_floating_point() else last
+        torch.testing.assert_close(found[name], mean)
+
+
+def test_what_a_network_draws_follows_from_the_step_alone(make: Make) -> None:
+    trainer = make()
+    pictures = torch.rand(8, 3, 32, 16)
+    drawn = []
+    with fastreid.utils.events.EventStorage(0):
+        for trainer.iter in (0, 1, 0):
+            trainer.network({"images": pictures, "targets": torch.arange(8) // 2})
+            drawn.append(float(torch.rand(1)))
+    assert drawn[0] == drawn[2] != drawn[1]

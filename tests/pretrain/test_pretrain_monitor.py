@@ -8,6 +8,7 @@ from passerby.datasets.index import Benchmark
 from passerby.errors import BadInput
 from passerby.models import backbones
 from passerby.pretrain import monitor
+from passerby.training import panel
 
 ASKED = ARM.monitor
 
@@ -35,7 +36,7 @@ def test_more_people_than_there_are_are_refused(tmp_path):
 
 def test_one_image_of_each_person_and_camera_is_a_query(tmp_path):
     items = benchmark(tmp_path).split("train")
-    chosen = monitor.queries(items, 3)
+    chosen = panel.queries(items, 3)
     pairs = list(zip(items.person[chosen], items.camera[chosen], strict=True))
     assert sorted(pairs) == sorted(set(zip(items.person, items.camera, strict=True)))
     assert chosen.sum() == 12
@@ -57,7 +58,7 @@ def test_the_score_is_that_of_the_backbones_features(tmp_path):
     with torch.no_grad():
         batch = torch.stack([(p.permute(2, 0, 1) / 255 - mean) / deviation for p in pictures])
         features = torch.nn.functional.normalize(backbone(batch)).numpy()
-    query = monitor.queries(items, ASKED.seed)
+    query = panel.queries(items, ASKED.seed)
     precisions, hits = [], []
     for q in np.flatnonzero(query):
         valid = ~query & ~((items.person == items.person[q]) & (items.camera == items.camera[q]))

@@ -18,10 +18,14 @@ upstream function (`path:function` inside the package):
 | T2 | `data/transforms/functional.py:to_tensor` | warns, and fails for pictures of 1 or 16 bits |
 | M1 | `modeling/meta_arch/*.py:preprocess_image` | normalises the caller's tensor in place |
 | S1 | `solver/build.py:build_optimizer` | with torch 2 no weight is ever changed, silently |
+| S2 | `solver/build.py:get_default_optimizer_params` | freezing `b1` freezes `b1_head` too |
+| E1 | `evaluation/reid_evaluation.py:ReidEvaluator` | runs `make` inside the installation |
+| P1 | `utils/comm.py:get_local_rank` | asserts a group that only its own launcher makes |
+| P2 | `engine/defaults.py:DefaultTrainer` | asks DDP for a GPU on a CPU |
 
-Rows that the trainer avoids instead: D4 (`bridge.check_people`), D5 to D9 (our own data set), D10
-(seeds by name for each epoch), S3 (no AMPTrainer), S5 (`recipes`), C1 to C7 (our own checkpoints),
-E1 to E7 (no evaluation inside training).
+Rows that the trainer avoids instead: D4 and M3 (`bridge.check_batch`), D5 to D9 (our own data set),
+D10 (draws by name), S3 (no AMPTrainer), S4 to S7 (`recipes`), C1 to C7 (our own checkpoints), E2 to
+E7 (no evaluation inside training), W1 (weights come through `start`).
 """
 
 import collections
@@ -29,9 +33,10 @@ import collections.abc
 import contextlib
 import importlib.metadata
 import logging
+import os
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -84,7 +89,9 @@ with _names_that_are_gone():
     import fastreid.data.samplers
     import fastreid.data.transforms
     import fastreid.engine
+    import fastreid.evaluation.reid_evaluation
     import fastreid.modeling
+    import fastreid.modeling.backbones
     import fastreid.modeling.meta_arch
     import fastreid.solver.build
 
@@ -143,24 +150,58 @@ def preprocess_image(
     return (images - self.pixel_mean) / self.pixel_std
 
 
-def build_optimizer(cfg: Any, model: torch.nn.Module) -> tuple[torch.optim.Optimizer, None]:
-    """S1: the optimiser of `solver/build.py:build_optimizer` over ordinary parameters.
+def build_optimizer(
+    cfg: Any, model: torch.nn.Module, rate_factor: Callable[[str], float] = lambda name: 1.0
+) -> tuple[torch.optim.Optimizer, None]:
+    """S1, S2: the optimiser of `solver/build.py:build_optimizer` over ordinary parameters.
 
     Upstream hands it flat buffers (`utils/params.py:ContiguousParams`) whose gradient is a view
     that `zero_grad`, which since torch 2.0 sets gradients to None, cuts off: `step` then finds no
     gradient at all. Parameters of one rate, decay and freezing share a group, as upstream's do, and
     are updated in one pass over memory where torch can (`fused`).
+
+    Upstream matches FREEZE_LAYERS as bare prefixes, so that with `b1` MGN's `b1_head` stands still
+    too and nothing at all is trained; here they are whole components of a name. It also counts
+    frozen steps in a place that no checkpoint keeps: groups are marked only (`freeze_status`).
+
+    Args:
+        cfg: The configuration.
+        model: Whose trainable parameters are optimised.
+        rate_factor: By the name of a parameter, what its rate is multiplied with.
     """
-    optimizer, _ = fastreid.solver.build.build_optimizer(cfg, model, contiguous=False)
+    unfrozen = cfg.clone()
+    unfrozen.defrost()
+    unfrozen.SOLVER.FREEZE_ITERS = 0
+    optimizer, _ = fastreid.solver.build.build_optimizer(unfrozen, model, contiguous=False)
+    names = {id(value): name for name, value in model.named_parameters()}
+    frozen = tuple(f"{layer}." for layer in cfg.MODEL.FREEZE_LAYERS if cfg.SOLVER.FREEZE_ITERS > 0)
     merged: dict[tuple[Any, ...], dict[str, Any]] = {}
     for group in optimizer.param_groups:
-        key = (group["freeze_status"], group["lr"], group["weight_decay"])
-        merged.setdefault(key, {**group, "params": []})["params"] += group["params"]
+        name = names[id(group["params"][0])]
+        rate = group["lr"] * rate_factor(name)
+        status = "freeze" if name.startswith(frozen) else "normal"
+        key = (status, rate, group["weight_decay"])
+        fields = {**group, "freeze_status": status, "lr": rate, "params": []}
+        merged.setdefault(key, fields)["params"] += group["params"]
     optimizer.param_groups.clear()
     fused = {"fused": True} if "fused" in optimizer.defaults else {}
     for group in merged.values():
         optimizer.add_param_group({**group, **fused})
     return optimizer, None
+
+
+class DataParallel(torch.nn.parallel.DistributedDataParallel):
+    """P2: stands in for DDP in `engine/defaults.py`, which names a GPU whatever the device."""
+
+    def __init__(self, module: torch.nn.Module, device_ids: Any = None, **options: Any) -> None:
+        on_gpu = next(module.parameters()).is_cuda
+        super().__init__(module, device_ids=device_ids if on_gpu else None, **options)
+
+
+def join_processes() -> None:
+    """P1: tell fast-reid which processes share this machine, once torchrun's group is there."""
+    local, _ = torch.distributed.new_subgroups(int(os.environ["LOCAL_WORLD_SIZE"]))
+    fastreid.utils.comm._LOCAL_PROCESS_GROUP = local
 
 
 def _repair() -> None:
@@ -170,7 +211,10 @@ def _repair() -> None:
     fastreid.data.transforms.transforms.to_tensor = to_tensor  # T2
     for name in ("Baseline", "MGN"):  # M1
         fastreid.modeling.meta_arch.META_ARCH_REGISTRY.get(name).preprocess_image = preprocess_image
-    fastreid.engine.defaults.build_optimizer = build_optimizer  # S1
+    fastreid.engine.defaults.build_optimizer = build_optimizer  # S1, S2
+    fastreid.engine.defaults.DistributedDataParallel = DataParallel  # P2
+    evaluator = fastreid.evaluation.reid_evaluation.ReidEvaluator
+    evaluator._compile_dependencies = lambda self: None  # E1
     # I5: a trainer that finds the logger set up leaves stdout alone. Its records still propagate;
     # the null handler keeps Python's last resort from printing the trace of what we refuse.
     logger = logging.getLogger("fastreid")
@@ -180,4 +224,12 @@ def _repair() -> None:
 
 _repair()
 
-__all__ = ["VERSION", "Loader", "build_optimizer", "check_version", "fastreid"]
+__all__ = [
+    "VERSION",
+    "DataParallel",
+    "Loader",
+    "build_optimizer",
+    "check_version",
+    "fastreid",
+    "join_processes",
+]

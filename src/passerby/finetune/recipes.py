@@ -1,141 +1,241 @@
-"""Published recipes as our own tables, and how settings shrink them.
+"""From a published recipe and our settings to fast-reid's configuration.
 
-The wheel of fastreid ships none of its YAML files. A table holds what fast-reid's repository
-publishes, key by key (commit 07b8251, `configs/Base-bagtricks.yml`); `config` lays over it what
-`params.yaml` says and what only this machine knows. An upstream habit to know (ledger row S4):
-SOLVER.STEPS count from the end of the warm-up, not from the first epoch.
+`config` lays over a published table what the encoder decides, what the section `finetune` says, and
+any of fast-reid's keys by name. A run that is shorter than the published one is the published one
+shrunk: warm-up, steps, delay and freezing keep their shares of it.
 """
 
 import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from passerby.errors import BadInput, nearest
 from passerby.finetune.compat import fastreid
+from passerby.finetune.published import MARKET_IMAGES, RECIPES, Recipe, Table, market_iterations
 from passerby.models import backbones
 from passerby.settings import Encoder, Finetune
 
-BOT: dict[str, Any] = {
-    "MODEL.META_ARCHITECTURE": "Baseline",
-    "MODEL.BACKBONE.NAME": "build_resnet_backbone",
-    "MODEL.BACKBONE.NORM": "BN",
-    "MODEL.BACKBONE.DEPTH": "50x",
-    "MODEL.BACKBONE.LAST_STRIDE": 1,
-    "MODEL.BACKBONE.FEAT_DIM": 2048,
-    "MODEL.BACKBONE.WITH_IBN": False,
-    "MODEL.BACKBONE.PRETRAIN": True,
-    "MODEL.HEADS.NAME": "EmbeddingHead",
-    "MODEL.HEADS.NORM": "BN",
-    "MODEL.HEADS.WITH_BNNECK": True,
-    "MODEL.HEADS.POOL_LAYER": "GlobalAvgPool",
-    "MODEL.HEADS.NECK_FEAT": "before",
-    "MODEL.HEADS.CLS_LAYER": "Linear",
-    "MODEL.LOSSES.NAME": ("CrossEntropyLoss", "TripletLoss"),
-    "MODEL.LOSSES.CE.EPSILON": 0.1,
-    "MODEL.LOSSES.CE.SCALE": 1.0,
-    "MODEL.LOSSES.TRI.MARGIN": 0.3,
-    "MODEL.LOSSES.TRI.HARD_MINING": True,
-    "MODEL.LOSSES.TRI.NORM_FEAT": False,
-    "MODEL.LOSSES.TRI.SCALE": 1.0,
-    "INPUT.SIZE_TRAIN": [256, 128],
-    "INPUT.SIZE_TEST": [256, 128],
-    "INPUT.REA.ENABLED": True,
-    "INPUT.REA.PROB": 0.5,
-    "INPUT.FLIP.ENABLED": True,
-    "INPUT.PADDING.ENABLED": True,
-    "DATALOADER.SAMPLER_TRAIN": "NaiveIdentitySampler",
-    "DATALOADER.NUM_INSTANCE": 4,
-    "DATALOADER.NUM_WORKERS": 8,
-    "SOLVER.AMP.ENABLED": True,
-    "SOLVER.OPT": "Adam",
-    "SOLVER.MAX_EPOCH": 120,
-    "SOLVER.BASE_LR": 3.5e-4,
-    "SOLVER.WEIGHT_DECAY": 5e-4,
-    "SOLVER.IMS_PER_BATCH": 64,
-    "SOLVER.SCHED": "MultiStepLR",
-    "SOLVER.STEPS": [40, 90],
-    "SOLVER.GAMMA": 0.1,
-    "SOLVER.WARMUP_FACTOR": 0.1,
-    "SOLVER.WARMUP_ITERS": 2000,
-    "SOLVER.CHECKPOINT_PERIOD": 30,
-    "TEST.EVAL_PERIOD": 30,
-    "TEST.IMS_PER_BATCH": 128,
-    "CUDNN_BENCHMARK": True,
+_PADDING_PX = 10
+"""fast-reid's, around pictures of the recipe's height."""
+
+_ELSEWHERE = {
+    "MODEL.DEVICE": "it is the machine's",
+    "MODEL.WEIGHTS": "'starts' and 'arms' say where training begins",
+    "MODEL.BACKBONE.NAME": "'finetune.recipe' and 'encoder' decide it",
+    "MODEL.BACKBONE.DEPTH": "it is 'encoder.architecture'",
+    "MODEL.BACKBONE.FEAT_DIM": "'encoder.architecture' decides it",
+    "MODEL.BACKBONE.LAST_STRIDE": "it is 'encoder.last_stride'",
+    "MODEL.BACKBONE.PRETRAIN": "'starts' and 'arms' say where training begins",
+    "MODEL.BACKBONE.PRETRAIN_PATH": "'starts' and 'arms' say where training begins",
+    "MODEL.HEADS.NUM_CLASSES": "it is the number of labelled people",
+    "MODEL.HEADS.WITH_BNNECK": "models without a neck are not written",
+    "MODEL.META_ARCHITECTURE": "'finetune.recipe' decides it",
+    "MODEL.PIXEL_MEAN": "it is 'encoder.mean'",
+    "MODEL.PIXEL_STD": "it is 'encoder.deviation'",
+    "INPUT.SIZE_TRAIN": "it is 'finetune.height_px' and 'width_px'",
+    "INPUT.SIZE_TEST": "it is 'finetune.height_px' and 'width_px'",
+    "INPUT.AFFINE.ENABLED": "it fails in every torchvision since 0.12 (row T1)",
+    "DATALOADER.SAMPLER_TRAIN": "batches are so many images of so many people",
+    "DATALOADER.NUM_WORKERS": "it is 'finetune.workers'",
+    "DATALOADER.NUM_INSTANCE": "it is 'finetune.images_per_person'",
+    "SOLVER.IMS_PER_BATCH": "it is 'finetune.people_per_batch' times 'images_per_person'",
+    "SOLVER.AMP.ENABLED": "it is 'finetune.precision'",
+    "SOLVER.BASE_LR": "it is 'finetune.lr'",
+    "SOLVER.WEIGHT_DECAY": "it is 'finetune.weight_decay'",
+    "SOLVER.MAX_EPOCH": "it is 'finetune.iterations' or 'epochs'",
+    "SOLVER.STEPS": "it is 'finetune.steps_share'",
+    "SOLVER.WARMUP_ITERS": "it is 'finetune.warmup_share'",
+    "SOLVER.FREEZE_ITERS": "it is 'finetune.freeze_share'",
+    "SOLVER.CHECKPOINT_PERIOD": "it is 'finetune.checkpoint_s'",
+    "OUTPUT_DIR": "the graph decides it",
+    "CUDNN_BENCHMARK": "runs are repeatable",
 }
-"""Bag of tricks: 86.1 mAP on Market-1501 from ImageNet weights with ResNet-50."""
-
-TABLES = {"bot": BOT}
-DEPTH = {"resnet18": "18x", "resnet34": "34x", "resnet50": "50x", "resnet101": "101x"}
-PADDING_SHARE = 10 / 256
-"""The published padding, ten pixels around a picture of 256, as a share of the height."""
-
-
-def config(plan: Finetune, encoder: Encoder, people: int) -> Any:
-    """The frozen fast-reid configuration (`CfgNode`) of one training.
-
-    Args:
-        plan: Recipe and what shrinks it.
-        encoder: The network.
-        people: Labelled people, the classes of the softmax.
-    """
-    table = {**TABLES[plan.recipe], **_network(encoder, people), **_method(plan, encoder), **_HERE}
-    cfg = fastreid.config.get_cfg()
-    cfg.merge_from_list([part for pair in table.items() for part in pair])
-    cfg.MODEL.DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-    cfg.freeze()
-    return cfg
-
-
+_ELSEWHERE_SECTIONS = {
+    "DATASETS": "it is 'finetune.benchmark'",
+    "TEST": "evaluation is a stage of its own",
+    "KD": "there is no distillation here",
+}
 # What this room does itself: weights come through `models.transfer` (C2, W1), bf16 through
 # `trainer.lowered` (S3), checkpoints and evaluation are not fast-reid's (C1 to C7, E1 to E7).
-_HERE: dict[str, Any] = {
+_HERE: Table = {
     "MODEL.BACKBONE.PRETRAIN": False,
     "SOLVER.AMP.ENABLED": False,
     "TEST.EVAL_PERIOD": 0,
     "CUDNN_BENCHMARK": False,
     "OUTPUT_DIR": "",
 }
+_FAMILIES = {
+    "resnet": ("resnet18", "resnet34", "resnet50", "resnet101"),
+    "ibn": tuple(f"resnet{n}{ibn}" for n in (18, 34, 50, 101) for ibn in ("-ibn", "")),
+    "resnest": ("resnest50", "resnest101"),
+    "vit": ("vit-base", "vit-small"),
+}
 
 
-def _network(encoder: Encoder, people: int) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Schedule:
+    """How long a run is, in iterations.
+
+    Attributes:
+        iterations: Of the whole run.
+        per_epoch: Of an epoch, at whose end the rate falls and validation looks; the last epoch may
+            be shorter.
+        warmup: In which the rate rises.
+        frozen: In which the recipe's FREEZE_LAYERS are not trained.
+    """
+
+    iterations: int
+    per_epoch: int
+    warmup: int
+    frozen: int
+
+    @property
+    def epochs(self) -> int:
+        """Epochs, a shorter last one counted."""
+        return math.ceil(self.iterations / self.per_epoch)
+
+
+def config(plan: Finetune, encoder: Encoder, people: int, images: int) -> Any:
+    """The frozen fast-reid configuration (`CfgNode`) of one training.
+
+    Args:
+        plan: Recipe and what takes the place of its values.
+        encoder: The network.
+        people: Labelled people that are trained on, the classes of the softmax.
+        images: Their images.
+
+    Raises:
+        BadInput: the recipe has no such network, or a key of `fastreid` cannot be set; a cosine
+            that has no epoch left (row S6).
+    """
+    recipe = RECIPES[plan.recipe]
+    cfg = fastreid.config.get_cfg()
+    for table in (
+        recipe.table,
+        _network(recipe, encoder, people),
+        _method(plan, recipe.table, encoder),
+        _rates(plan, recipe.table, schedule(plan, images)),
+        _HERE,
+    ):
+        cfg.merge_from_list([part for pair in table.items() for part in pair])
+    for key, value in _overrides(cfg, plan.fastreid):
+        cfg.merge_from_list([key, value])
+    cfg.MODEL.DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+    cfg.freeze()
+    _check_cosine(cfg, schedule(plan, images))
+    return cfg
+
+
+def batch(plan: Finetune) -> tuple[int, int]:
+    """People in a batch, and images of each."""
+    table = RECIPES[plan.recipe].table
+    each = plan.images_per_person or table["DATALOADER.NUM_INSTANCE"]
+    published = table["SOLVER.IMS_PER_BATCH"] // table["DATALOADER.NUM_INSTANCE"]
+    return plan.people_per_batch or published, each
+
+
+def schedule(plan: Finetune, images: int) -> Schedule:
+    """How long a run on so many labelled images is."""
+    table = RECIPES[plan.recipe].table
+    people, each = batch(plan)
+    per_epoch = plan.iterations_per_epoch or max(images // (people * each), 1)
+    epochs = plan.epochs or table["SOLVER.MAX_EPOCH"]
+    iterations = plan.iterations or epochs * per_epoch
+    published = market_iterations(table)
+    warmup = _or(plan.warmup_share, table["SOLVER.WARMUP_ITERS"] / published)
+    frozen = _or(plan.freeze_share, table.get("SOLVER.FREEZE_ITERS", 0) / published)
+    return Schedule(iterations, per_epoch, round(warmup * iterations), round(frozen * iterations))
+
+
+def _or(share: float | None, published: float) -> float:
+    return published if share is None else share
+
+
+def _network(recipe: Recipe, encoder: Encoder, people: int) -> Table:
     """What the encoder decides; fast-reid's pictures are 0..255."""
+    known = _FAMILIES[recipe.backbone]
+    if recipe.table["MODEL.META_ARCHITECTURE"] == "MGN":  # its branches are bottlenecks
+        known = tuple(name for name in known if "18" not in name and "34" not in name)
+    if encoder.architecture not in known:
+        raise BadInput(
+            f"finetune.recipe: no such recipe for '{encoder.architecture}'; its "
+            f"'encoder.architecture' is one of {', '.join(known)}"
+        )
     mean = [value * 255 for value in encoder.mean]
-    return {
-        "MODEL.BACKBONE.DEPTH": DEPTH[encoder.architecture],
+    table: Table = {
+        "MODEL.BACKBONE.DEPTH": _depth(encoder.architecture),
         "MODEL.BACKBONE.FEAT_DIM": backbones.DIM[encoder.architecture],
         "MODEL.BACKBONE.LAST_STRIDE": encoder.last_stride,
         "MODEL.HEADS.NUM_CLASSES": people,
         "MODEL.PIXEL_MEAN": mean,
         "MODEL.PIXEL_STD": [value * 255 for value in encoder.deviation],
-        "INPUT.REA.VALUE": mean,
+        "INPUT.REA.VALUE": recipe.table.get("INPUT.REA.VALUE", mean),
     }
+    return table
 
 
-def _method(plan: Finetune, encoder: Encoder) -> dict[str, Any]:
-    """What the section `finetune` decides."""
+def _depth(architecture: str) -> str:
+    """fast-reid's name of a depth.
+
+    Example:
+        >>> [_depth(name) for name in ("resnet18", "resnet50-ibn", "resnest101", "vit-base")]
+        ['18x', '50x', '101x', 'base']
+    """
+    family, _, size = architecture.partition("-")
+    return size if family == "vit" else f"{''.join(filter(str.isdigit, family))}x"
+
+
+def _method(plan: Finetune, table: Table, encoder: Encoder) -> Table:
+    """What the section `finetune` says, but for the schedule."""
     size = [plan.height_px, plan.width_px]
-    warmup = round(plan.warmup_share * plan.iterations)
-    return {
+    people, each = batch(plan)
+    padding = round(_PADDING_PX * plan.height_px / table["INPUT.SIZE_TRAIN"][0])
+    changed: Table = {
         "INPUT.SIZE_TRAIN": size,
         "INPUT.SIZE_TEST": size,
-        "INPUT.PADDING.SIZE": max(1, round(PADDING_SHARE * plan.height_px)),
-        "MODEL.LOSSES.CE.EPSILON": plan.label_smoothing,
-        "MODEL.LOSSES.TRI.MARGIN": plan.margin,
-        "DATALOADER.NUM_INSTANCE": plan.images_per_person,
+        "INPUT.PADDING.SIZE": max(1, padding),
+        "DATALOADER.NUM_INSTANCE": each,
         "DATALOADER.NUM_WORKERS": plan.workers,
-        "SOLVER.IMS_PER_BATCH": plan.people_per_batch * plan.images_per_person,
-        "SOLVER.BASE_LR": plan.lr,
-        # S5: decay of biases and norms is fixed when fast-reid's defaults are read.
-        "SOLVER.WEIGHT_DECAY": plan.weight_decay,
-        "SOLVER.WEIGHT_DECAY_NORM": plan.weight_decay,
-        "SOLVER.WEIGHT_DECAY_BIAS": plan.weight_decay,
-        "SOLVER.MAX_EPOCH": plan.iterations // plan.iterations_per_epoch,
-        "SOLVER.WARMUP_ITERS": warmup,
-        "SOLVER.STEPS": [
-            upstream_step(share * plan.iterations, plan.iterations_per_epoch, warmup)
-            for share in plan.steps_share
-        ],
+        "SOLVER.IMS_PER_BATCH": people * each,
     }
+    if plan.lr is not None:
+        changed["SOLVER.BASE_LR"] = plan.lr
+    if plan.weight_decay is not None:
+        # S5: decay of biases and norms is fixed when fast-reid's defaults are read.
+        for key in ("WEIGHT_DECAY", "WEIGHT_DECAY_NORM", "WEIGHT_DECAY_BIAS"):
+            changed[f"SOLVER.{key}"] = plan.weight_decay
+    if plan.freeze_share and "MODEL.FREEZE_LAYERS" not in table:
+        changed["MODEL.FREEZE_LAYERS"] = ["backbone"]
+    return changed
+
+
+def _rates(plan: Finetune, table: Table, run: Schedule) -> Table:
+    """The published schedule, shrunk or stretched to the run."""
+    changed: Table = {
+        "SOLVER.MAX_EPOCH": run.epochs,
+        "SOLVER.WARMUP_ITERS": run.warmup,
+        "SOLVER.FREEZE_ITERS": run.frozen,
+    }
+    if "SOLVER.STEPS" in table:
+        shares = plan.steps_share if plan.steps_share is not None else _published_falls(table)
+        changed["SOLVER.STEPS"] = [
+            upstream_step(share * run.iterations, run.per_epoch, run.warmup) for share in shares
+        ]
+    if "SOLVER.DELAY_EPOCHS" in table:
+        share = table["SOLVER.DELAY_EPOCHS"] / table["SOLVER.MAX_EPOCH"]
+        changed["SOLVER.DELAY_EPOCHS"] = int(share * run.epochs)
+    return changed
+
+
+def _published_falls(table: Table) -> Iterator[float]:
+    """Shares of the published run at which its rate falls, on Market-1501 (row S4)."""
+    per_epoch = MARKET_IMAGES // table["SOLVER.IMS_PER_BATCH"]
+    first = _first_epoch(per_epoch, table["SOLVER.WARMUP_ITERS"])
+    for step in table["SOLVER.STEPS"]:
+        yield (step + first - 1) / table["SOLVER.MAX_EPOCH"]
 
 
 def upstream_step(iteration: float, iterations_per_epoch: int, warmup: int) -> int:
@@ -155,5 +255,62 @@ def upstream_step(iteration: float, iterations_per_epoch: int, warmup: int) -> i
         >>> upstream_step(49 * 202, 202, 2000), upstream_step(99 * 202, 202, 2000)
         (40, 90)
     """
-    first = max(1, math.ceil(warmup / iterations_per_epoch))
+    first = _first_epoch(iterations_per_epoch, warmup)
     return max(round(iteration / iterations_per_epoch) - first + 1, 1)
+
+
+def _first_epoch(iterations_per_epoch: int, warmup: int) -> int:
+    """The epoch, from 1, whose end is the first that fast-reid's schedule counts."""
+    return max(1, math.ceil(warmup / iterations_per_epoch))
+
+
+def _check_cosine(cfg: Any, run: Schedule) -> None:
+    """Refuse a cosine without an epoch to fall in (row S6: a division by zero in its first)."""
+    held = max(math.ceil(run.warmup / run.per_epoch), cfg.SOLVER.DELAY_EPOCHS)
+    if cfg.SOLVER.SCHED == "CosineAnnealingLR" and held >= cfg.SOLVER.MAX_EPOCH:
+        raise BadInput(
+            f"finetune: {cfg.SOLVER.MAX_EPOCH} epochs, of which warm-up and delay take {held}, "
+            "leave the cosine none to fall in: train longer, or set a smaller "
+            "'iterations_per_epoch'"
+        )
+
+
+def _overrides(cfg: Any, nested: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any]]:
+    """fast-reid's keys that `finetune.fastreid` sets, as `(key, value)`, checked."""
+    for name, value in nested.items():
+        key = f"{at}{name}"
+        node = _node(cfg, at)
+        if not isinstance(node, Mapping) or name not in node:
+            known = list(node) if isinstance(node, Mapping) else []
+            raise BadInput(
+                f"finetune.fastreid.{key}: fast-reid has no such key{nearest(name, known)}"
+            )
+        why = _ELSEWHERE.get(key) or (not at and _ELSEWHERE_SECTIONS.get(name))
+        if why:
+            raise BadInput(f"finetune.fastreid.{key}: not to be set here: {why}")
+        if isinstance(value, Mapping):
+            yield from _overrides(cfg, value, f"{key}.")
+        else:
+            yield key, _coerced(key, value, node[name])
+
+
+def _node(cfg: Any, at: str) -> Any:
+    for part in at.split(".")[:-1]:
+        cfg = cfg[part]
+    return cfg
+
+
+def _coerced(key: str, value: Any, before: Any) -> Any:
+    """The value in the type that fast-reid's default has; yacs takes no other."""
+    if isinstance(before, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(before, tuple | list) and isinstance(value, tuple | list):
+        return type(before)(value)
+    if type(value) is not type(before):
+        raise BadInput(
+            f"finetune.fastreid.{key}: found {value!r}, wanted a {type(before).__name__} such as "
+            f"fast-reid's {before!r}"
+        )
+    if key == "SOLVER.OPT" and not hasattr(torch.optim, value):
+        raise BadInput(f"finetune.fastreid.{key}: torch has no optimiser '{value}' (row S7)")
+    return value

@@ -1,121 +1,45 @@
 """One finetuning from start to model artifact, and on from where a killed one was.
 
-Checkpoints lie in scratch and are made at the end of every epoch. Equal input gives equal bytes on
-one machine, also after a kill.
+Checkpoints lie in scratch and are made between two steps. Equal input gives equal bytes on one
+machine, also after a kill.
 """
 
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from passerby import files
-from passerby.datasets import fractions
-from passerby.datasets.index import Benchmark
-from passerby.errors import BadInput, listing
-from passerby.finetune import bridge, compat, recipes
+from passerby.errors import BadInput, Stopped, listing
+from passerby.finetune import model, recipes
 from passerby.finetune.compat import fastreid
-from passerby.finetune.trainer import COLUMNS, Recorder, Trainer
-from passerby.models import artifact, init_file
+from passerby.finetune.job import Job
+from passerby.finetune.start import Start
+from passerby.finetune.trainer import Trainer
+from passerby.finetune.validation import COLUMNS as SCORES
+from passerby.finetune.validation import Best, Judge
+from passerby.models import init_file
 from passerby.models.artifact import ModelCard
-from passerby.models.backbones import DIM
-from passerby.models.init_file import InitHeader
 from passerby.progress import Progress
-from passerby.settings import Encoder, Finetune
-from passerby.training import checkpoint, precision
+from passerby.training import checkpoint, launch, precision, processes, stopping
 from passerby.training.history import History
 
-CHECKPOINT = "checkpoint.pt"
-HISTORY = "history.tsv"
-
-
-@dataclass(frozen=True)
-class Job:
-    """One finetuning.
-
-    Attributes:
-        init: Weights to start from, `data/init/NAME.safetensors`.
-        percent: Share of the training people whose labels are used.
-        seed: Of people (where no lists are given), batches, augmentation and heads.
-        benchmark: The labelled set.
-        plan: The section `finetune`.
-        encoder: The section `encoder`.
-        threads: Of torch; sums depend on them.
-    """
-
-    init: str | Path
-    percent: int
-    seed: int
-    benchmark: Benchmark
-    plan: Finetune
-    encoder: Encoder
-    threads: int
-
-    @property
-    def name(self) -> str:
-        """Name of the start or arm."""
-        return Path(self.init).stem
-
-    @property
-    def stage(self) -> str:
-        """Name of the branch of the graph."""
-        return f"finetune@{self.name}-{self.percent}-{self.seed}"
-
-    @cached_property
-    def people(self) -> tuple[int, ...]:
-        """The people whose labels are used."""
-        lists = self.plan.label_lists
-        return fractions.labelled_people(self.benchmark, self.percent, self.seed, lists)
-
-    @cached_property
-    def hashes(self) -> dict[str, str]:
-        """Hashes of the weights to start from and of the labelled images."""
-        rows = zip(self.benchmark.rows, self.benchmark.hashes, strict=True)
-        labelled = [
-            pair for pair in rows if pair[0].split == "train" and pair[0].person in self.people
-        ]
-        images = files.fingerprint([self.benchmark.name, labelled])
-        return {"init": files.sha256(self.init), "images": images}
-
-    def contract(self, device: str, lowered: str) -> dict[str, Any]:
-        """Everything that decides the bytes that the run ends with."""
-        return {
-            **self.hashes,
-            "finetune": self.plan.contract("benchmark", "label_lists", "precision"),
-            "encoder": self.encoder.contract(),
-            "percent": self.percent,
-            "seed": self.seed,
-            "threads": self.threads,
-            "device": device,
-            "precision": lowered,
-            "versions": {"torch": str(torch.__version__), "fastreid": compat.VERSION},
-        }
-
-    def card(self, header: InitHeader, images: int, contract: Mapping[str, Any]) -> ModelCard:
-        """What the model will say of itself."""
-        counts = {"people": len(self.people), "images": images, "iterations": self.plan.iterations}
-        return ModelCard.of(
-            self.encoder,
-            title=header.title or self.name,
-            height_px=self.plan.height_px,
-            width_px=self.plan.width_px,
-            embedding_size=DIM[self.encoder.architecture],
-            neck="bnneck",
-            distance="cosine",
-            trained_on=self.benchmark.name,
-            init=self.name,
-            fresh=header.fresh,
-            percent=self.percent,
-            seed=self.seed,
-            hashes={**self.hashes, "contract": files.fingerprint(contract)},
-            metrics=counts,
-        )
+MODULE = "passerby.finetune.main"
+JOB, CHECKPOINT, HISTORY, VALIDATION = (
+    "job.json",
+    "checkpoint.pt",
+    "history.tsv",
+    "validation.tsv",
+)
+MODEL = "model"
+"""Folder in scratch where the finished model lies."""
+COLUMNS = ("iteration", "loss", "loss_cls", "loss_triplet", "accuracy", "lr")
+LAST = "last"
+"""Folder within the model where the last weights lie, if the model has the best."""
 
 
 def finetune(job: Job, out: str | Path, quiet: bool = False) -> ModelCard:
@@ -123,30 +47,66 @@ def finetune(job: Job, out: str | Path, quiet: bool = False) -> ModelCard:
 
     Args:
         job: What is trained, from where and on what.
-        out: Folder of the model artifact and its `history.tsv`; emptied first.
+        out: Folder of the model artifact, its `history.tsv` and, where people were held out,
+            `validation.tsv`; emptied first.
         quiet: Whether to show no progress.
 
     Returns:
         The card of the model.
 
     Raises:
-        BadInput: weights for another encoder, fewer people than a batch holds, a damaged image, a
-            loss that is no number.
+        BadInput: weights for another encoder, batches that cannot be made, a damaged image, a loss
+            that is no number.
+        Stopped: SIGTERM came; what was done is in scratch.
     """
-    start, header = init_file.read(job.init)
-    init_file.require_fit(job.init, header, job.encoder)
-    bridge.check_people(len(job.people), job.plan.people_per_batch)
-    cfg = recipes.config(job.plan, job.encoder, len(job.people))
-    images = bridge.items(job.benchmark, job.people)
-    lowered = precision.decide(job.plan.precision, cfg.MODEL.DEVICE)
-    contract = job.contract(cfg.MODEL.DEVICE, lowered)
-    with _repeatable(job.threads), files.scratch(job.stage, contract) as scratch:
-        trainer = Trainer(cfg, images, job.plan, job.encoder, start, job.seed, lowered)
-        print(f"{job.stage}: {trainer.account}", file=sys.stderr)
-        history = _train(trainer, scratch, contract, quiet)
-        files.write_text(files.empty_folder(out) / HISTORY, history.text)
-        card = job.card(header, len(images), contract)
-        return artifact.write(out, model_state(trainer.model), card)
+    kind = processes.device_kind()
+    count = launch.processes(torch.cuda.device_count() if kind == "cuda" else 0)
+    job = job.model_copy(
+        update={
+            "processes": count,
+            "number_format": precision.decide(job.plan.precision, kind),
+            "init": str(Path(job.init).resolve()),
+            "index": str(Path(job.index).resolve()),
+            "root": str(Path(job.root).resolve()),
+        }
+    )
+    job.check()
+    with files.scratch(job.name, job.contract_of_run()) as folder:
+        files.write_json(folder / JOB, job.model_dump(mode="json"))
+        if count > 1:
+            launch.torchrun(MODULE, folder, count, job.threads)
+        else:
+            with stopping.watched() as stop_asked:
+                train(job, folder, stop_asked, quiet)
+        return model.move(folder / MODEL, out)
+
+
+def train(job: Job, folder: Path, stop_asked: Callable[[], bool], quiet: bool = False) -> None:
+    """One process's part of a run: train from the checkpoint if there is one, leave the model.
+
+    Args:
+        job: What is trained.
+        folder: Scratch of the run.
+        stop_asked: Whether somebody wants the run to stop.
+        quiet: Whether to show no progress.
+
+    Raises:
+        BadInput: see `finetune`.
+        Stopped: it was asked to stop, and saved what it has.
+    """
+    state, header = init_file.read(job.init)
+    start = Start(state, header, job.encoder)
+    cfg = recipes.config(job.plan, job.encoder, len(job.people), len(job.images))
+    with _repeatable(job.threads):
+        trainer = Trainer(
+            cfg, job.images, job.schedule, job.plan, start, job.seed, job.number_format
+        )
+        if fastreid.utils.comm.is_main_process():
+            print(f"{job.name}: {start.account}", file=sys.stderr)
+        keeper = Keeper(job, trainer, folder, stop_asked, quiet)
+        keeper.run()
+        if fastreid.utils.comm.is_main_process():
+            keeper.write_model(folder / MODEL, header)
 
 
 @contextmanager
@@ -161,55 +121,157 @@ def _repeatable(threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _train(trainer: Trainer, scratch: Path, contract: Mapping[str, Any], quiet: bool) -> History:
-    """Train to the end, from the checkpoint in `scratch` if there is one."""
-    saved = checkpoint.load(scratch / CHECKPOINT, contract)
-    history = History(scratch / HISTORY, COLUMNS, saved["history"] if saved else "")
-    if saved:
-        trainer.resume(saved)
-    done = trainer.start_epoch * trainer.iters_per_epoch
-    with Progress("finetune", trainer.max_iter, "iterations", done, quiet) as progress:
-        keeper = Keeper(scratch / CHECKPOINT, contract, history)
-        trainer.register_hooks([Recorder(history, progress), keeper])
-        trainer.train()
-    return history
-
-
-class Keeper(fastreid.engine.HookBase):
-    """Keep a checkpoint at the end of every epoch.
+class Keeper:
+    """What happens between two steps: rows, progress, validation, checkpoints, and stopping.
 
     Args:
-        path: Of the checkpoint.
-        contract: What decides the result.
-        history: Its rows so far are kept too.
+        job: What is trained.
+        trainer: Who trains.
+        folder: Scratch of the run.
+        stop_asked: Whether somebody wants the run to stop.
+        quiet: Whether to show no progress.
     """
 
-    def __init__(self, path: Path, contract: Mapping[str, Any], history: History) -> None:
-        self._path, self._contract, self._history = path, contract, history
+    def __init__(
+        self,
+        job: Job,
+        trainer: Trainer,
+        folder: Path,
+        stop_asked: Callable[[], bool],
+        quiet: bool,
+    ) -> None:
+        self._job, self._trainer, self._folder = job, trainer, folder
+        self._stop_asked, self._contract = stop_asked, job.contract_of_run()
+        self._best = Best(folder / "best.pt")
+        saved = checkpoint.load(folder / CHECKPOINT, self._contract)
+        if saved:
+            trainer.resume(saved)
+            self._best.row = saved["best"]
+        self._main = fastreid.utils.comm.is_main_process()
+        texts = saved["texts"] if saved else {HISTORY: "", VALIDATION: ""}
+        self._quiet, self._judge, self._tables = quiet or not self._main, None, {}
+        if self._main:
+            self._tables[HISTORY] = History(folder / HISTORY, COLUMNS, texts[HISTORY])
+            if job.held_out:
+                table = History(folder / VALIDATION, SCORES, texts[VALIDATION])
+                self._tables[VALIDATION] = table
+                self._judge = Judge(job.benchmark, job.held_out, job.plan, job.seed, job.threads)
+        self._saved_at = time.monotonic()
 
-    def after_epoch(self) -> None:
-        """Write the checkpoint.
+    def run(self) -> None:
+        """Train to the end.
 
         Raises:
-            BadInput: a weight is no finite number.
+            BadInput: a loss or a weight that is no number, a damaged image.
+            Stopped: it was asked to stop, and saved what it has.
         """
-        state = self.trainer.state()
-        broken = [name for name, value in state["model"].items() if not value.isfinite().all()]
+        trainer = self._trainer
+        line = Progress("finetune", trainer.max_iter, "iterations", trainer.iter, self._quiet)
+        with line if self._main else nullcontext():
+            self._line = line
+            trainer.train(self._between_steps)
+
+    def _between_steps(self) -> None:
+        trainer = self._trainer
+        if self._main:
+            self._record()
+        over = trainer.iter % trainer.iters_per_epoch == 0 or trainer.iter == trainer.max_iter
+        if over:
+            self._require_numbers()
+            self._validate()
+        due = time.monotonic() - self._saved_at > self._job.plan.checkpoint_s
+        stop, due = _anybody(self._stop_asked(), due)
+        if stop or due:
+            self._save()
+        if stop:
+            raise Stopped(
+                f"{self._job.name}: stopped at iteration {trainer.iter:,} of "
+                f"{trainer.max_iter:,}, saved"
+            )
+
+    def _record(self) -> None:
+        """Add the row of the step that was taken, and show how far training is."""
+        latest = {name: value[0] for name, value in self._trainer.storage.latest().items()}
+        row: dict[str, float] = {
+            "iteration": self._trainer.iter,
+            "loss": latest["total_loss"],
+            "accuracy": latest["cls_accuracy"],
+            "lr": latest["lr"],
+        }
+        for kind in ("loss_cls", "loss_triplet"):  # MGN's heads have one each
+            row[kind] = sum(value for name, value in latest.items() if name.startswith(kind))
+        self._tables[HISTORY].append(row)
+        self._line.step(note=f"loss {row['loss']:.3f}")
+
+    def _validate(self) -> None:
+        """Score the held-out people if it is time, and keep the weights if they are the best."""
+        trainer, every = self._trainer, self._job.plan.validation.every_epochs
+        epochs = -(-trainer.iter // trainer.iters_per_epoch)
+        if self._judge is None or (epochs % every and trainer.iter < trainer.max_iter):
+            return
+        weights = trainer.weights()
+        row = {"iteration": trainer.iter, **self._judge.score(trainer.network, weights)}
+        self._tables[VALIDATION].append(row)
+        self._best.offer(row, weights)
+
+    def _require_numbers(self) -> None:
+        """Refuse to keep weights that are no finite numbers."""
+        state = self._trainer.network.state_dict()
+        broken = [name for name, value in state.items() if not value.isfinite().all()]
         if broken:
             raise BadInput(
-                f"finetune: after iteration {self.trainer.iter} {len(broken)} tensors hold values "
+                f"finetune: after iteration {self._trainer.iter} {len(broken)} tensors hold values "
                 f"that are no finite numbers: {listing(broken)}. Lower 'finetune.lr'"
             )
-        checkpoint.save(self._path, self._contract, {**state, "history": self._history.text})
+
+    def _save(self) -> None:
+        """Write the checkpoint."""
+        self._require_numbers()
+        if self._main:
+            texts = {HISTORY: "", VALIDATION: ""}
+            texts |= {name: table.text for name, table in self._tables.items()}
+            state = {**self._trainer.state(), "best": self._best.row, "texts": texts}
+            checkpoint.save(self._folder / CHECKPOINT, self._contract, state)
+        self._saved_at = time.monotonic()
+
+    def write_model(self, folder: Path, header: init_file.InitHeader) -> None:
+        """Write the model with its tables; where it has the best weights, the last beside it."""
+        trainer, keep = self._trainer, self._job.plan.validation.keep
+        out = files.empty_folder(folder)
+        last = trainer.weights()
+        scores = self._last_scores()
+        if keep == "best":
+            best = torch.load(self._best.path, map_location="cpu", weights_only=True)
+            self._write(out / LAST, header, last, scores)
+            self._write(out, header, best, self._best.row)
+        else:
+            self._write(out, header, last, scores)
+        for name, table in self._tables.items():
+            files.write_text(out / name, table.text)
+
+    def _last_scores(self) -> dict[str, float]:
+        if VALIDATION not in self._tables:
+            return {}
+        last = self._tables[VALIDATION].text.splitlines()[-1].split("\t")
+        return {name: float(value) for name, value in zip(SCORES, last, strict=True)}
+
+    def _write(
+        self,
+        folder: Path,
+        header: init_file.InitHeader,
+        weights: Mapping[str, Any],
+        scores: Mapping[str, float],
+    ) -> None:
+        network = self._trainer.network
+        network.load_state_dict(weights)
+        model.write(folder, network.cpu().eval(), self._trainer.cfg, self._job, header, scores)
 
 
-def model_state(model: Any) -> dict[str, Tensor]:
-    """A fast-reid model's tensors as a model artifact names them; the classifier stays behind.
-
-    Args:
-        model: `Baseline` with a BatchNorm neck and without an embedding layer.
-    """
-    state = {**model.backbone.state_dict()}
-    neck = {f"neck.{name}": value for name, value in model.heads.bottleneck[0].state_dict().items()}
-    assert len(state) + len(neck) + 1 == len(model.state_dict()), "a tensor was left behind"
-    return {**state, **neck}
+def _anybody(*mine: bool) -> tuple[bool, ...]:
+    """Whether any process says so, for each question: all get the same answers."""
+    if fastreid.utils.comm.get_world_size() == 1:
+        return mine
+    device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
+    votes = torch.tensor(mine, dtype=torch.float32, device=device)
+    torch.distributed.all_reduce(votes)
+    return tuple(vote > 0 for vote in votes.tolist())

@@ -1,11 +1,11 @@
-"""fast-reid's own trainer over our images: its loop, model, losses, optimiser and rates.
+"""fast-reid's own trainer over our images: its model, losses, optimiser and rates.
 
-What is ours: where the weights start, the streams that epochs draw from, bf16, and the hooks that
-record, show and keep what happens. Every epoch begins from named streams, so that a run which goes
-on at the end of an epoch ends with the bytes of one that nobody disturbed.
+What is ours: where the weights start, the streams that steps draw from, bf16, freezing, averaging,
+and what happens between two steps. Every step draws from streams that its number names, so a run
+that goes on after any step ends with the bytes of one that nobody disturbed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -13,18 +13,17 @@ from torch import Tensor, nn
 
 from passerby import seeds
 from passerby.errors import BadInput
-from passerby.finetune import bridge
+from passerby.finetune import bridge, compat, recipes
+from passerby.finetune.averaging import RunningMean
 from passerby.finetune.compat import fastreid
-from passerby.models import transfer
+from passerby.finetune.recipes import Schedule
+from passerby.finetune.start import Start
 from passerby.models.small_maps import quick_on_small_maps
-from passerby.progress import Progress
-from passerby.settings import Encoder, Finetune
+from passerby.settings import Finetune
 from passerby.training import precision
-from passerby.training.history import History
 
-COLUMNS = ("iteration", "loss", "loss_cls", "loss_triplet", "accuracy", "lr")
-_SCALARS = {"loss": "total_loss", "accuracy": "cls_accuracy"}
-"""Names in fast-reid's event storage, where they differ from the columns'."""
+TRUNKS = ("backbone", "b1", "b2", "b3")
+"""Parts of fast-reid's models that run in bf16: all but heads and losses."""
 
 
 class Trainer(fastreid.engine.DefaultTrainer):
@@ -33,166 +32,218 @@ class Trainer(fastreid.engine.DefaultTrainer):
     Args:
         cfg: Configuration, from `recipes.config`.
         images: From `bridge.items`.
+        run: How long it trains.
         plan: The section `finetune`.
-        encoder: The section `encoder`.
-        start: Weights of the backbone under bare names, none missing.
+        start: Weights of the backbone.
         seed: Of batches, augmentation and heads.
         lowered: `fp32` or `bf16`, from `precision.decide`.
 
     Attributes:
-        account: What became of every tensor of `start`.
+        iter: Steps done; while one is made, its number from 0.
+        mean: Of the weights after the last steps, where that was asked for.
     """
 
     def __init__(
         self,
         cfg: Any,
         images: list[bridge.Item],
+        run: Schedule,
         plan: Finetune,
-        encoder: Encoder,
-        start: Mapping[str, Tensor],
+        start: Start,
         seed: int,
         lowered: str = "fp32",
     ) -> None:
-        self.seed = seed
-        self._images, self._plan, self._encoder = images, plan, encoder
-        self._start, self._lowered = start, lowered
+        self.seed, self.run, self.start = seed, run, start
+        self._images, self._plan, self._lowered = images, plan, lowered
         super().__init__(cfg)
+        loop: Any = self._trainer
+        self._trainer: Any = Step(loop.model, loop.data_loader, loop.optimizer, None)
         # Upstream's epoch is a pass over the images, whatever a schedule needs.
-        self.iters_per_epoch = plan.iterations_per_epoch
-        self.max_iter = plan.iterations
+        self.iters_per_epoch, self.max_iter = run.per_epoch, run.iterations
+        self.iter, self.mean = 0, RunningMean()
+
+    @property
+    def network(self) -> Any:
+        """The model, out of DDP's wrapper."""
+        return getattr(self.model, "module", self.model)
 
     def build_train_loader(self, cfg: Any) -> Any:
-        """fast-reid's loader, its sampler seeded for each epoch."""
+        """fast-reid's loader, its draws named by the step that they are for."""
+        people, each = recipes.batch(self._plan)
         self.sampler = bridge.EpochSampler(
-            self._images,
-            self._plan.people_per_batch,
-            self._plan.images_per_person,
-            self._plan.iterations_per_epoch,
-            self.seed,
+            self._images, people, each, self.run.per_epoch, self.seed
         )
-        return bridge.loader(cfg, self._images, self.sampler)
+        return bridge.loader(cfg, self._images, self.sampler, self.seed)
 
     def build_model(self, cfg: Any) -> Any:
-        """fast-reid's model, its backbone from `start`, its heads from a stream by name."""
+        """fast-reid's model, its backbone from the start, its heads from a stream by name."""
         _seed_all(self.seed, "heads")
-        model = super().build_model(cfg)
-        self.account = load_start(model.backbone, self._start, self._encoder)
-        quick_on_small_maps(model.backbone)
-        lower(model.backbone, cfg.MODEL.DEVICE, self._lowered)
+        model = self.start.build(cfg)
+        quick_on_small_maps(model)
+        for name in TRUNKS:
+            if hasattr(model, name):
+                lower(getattr(model, name), cfg.MODEL.DEVICE, self._lowered)
+        # What a network draws as it trains (dropped paths) follows from the step alone.
+        model.register_forward_pre_hook(self._seed_step)
         return model
+
+    def build_optimizer(self, cfg: Any, model: Any) -> Any:
+        """fast-reid's optimiser; what came with the start has a rate of its own."""
+        factor = self._plan.loaded_lr_factor
+        optimizer, wrapper = compat.build_optimizer(
+            cfg, model, lambda name: factor if self.start.came_along(name) else 1.0
+        )
+        optimizer.register_step_pre_hook(self._leave_frozen_alone)
+        return optimizer, wrapper
 
     def build_lr_scheduler(self, cfg: Any, optimizer: Any, iters_per_epoch: int) -> Any:
         """fast-reid's rates, by our epochs: fewer images than a batch are no division by zero."""
-        return super().build_lr_scheduler(cfg, optimizer, self._plan.iterations_per_epoch)
+        return super().build_lr_scheduler(cfg, optimizer, self.run.per_epoch)
 
     def build_hooks(self) -> list[Any]:
         """The rates alone: evaluation, checkpoints and logs of fast-reid's stay out."""
-        return [_Streams(), fastreid.engine.hooks.LRScheduler(self.optimizer, self.scheduler)]
+        return [fastreid.engine.hooks.LRScheduler(self.optimizer, self.scheduler)]
 
-    def train(self) -> None:
-        """Train from the epoch that is next to the last.
+    def train(self, between_steps: Callable[[], None] = lambda: None) -> None:
+        """Train from the step that is next to the last.
+
+        The order of `engine/train_loop.py:TrainerBase.train`, which can begin at an epoch only.
+
+        Args:
+            between_steps: Called after each step, and after its epoch if that is over.
 
         Raises:
             BadInput: the loss is no number any more; the weights are those before that step.
         """
-        # Past DefaultTrainer.train, which wants to return an evaluation.
-        loop = super(fastreid.engine.DefaultTrainer, self).train
+        self._open_epoch()
+        with fastreid.utils.events.EventStorage(self.iter) as self.storage:
+            self.before_train()
+            while self.iter < self.max_iter:
+                self._one_step()
+                between_steps()
+            self.after_train()
+
+    def _one_step(self) -> None:
+        if self.iter % self.iters_per_epoch == 0:
+            self._open_epoch()
+            self.before_epoch()
+        self.before_step()
+        self._keep_frozen_still()
         try:
-            loop(self.start_epoch, self.max_epoch, self.iters_per_epoch)
+            self.run_step()
         except FloatingPointError:
             raise BadInput(
                 f"finetune: the loss of iteration {self.iter + 1} is no finite number; the weights "
                 "were not changed by it. Lower 'finetune.lr', or start from other weights"
             ) from None
+        self.after_step()
+        self.iter += 1
+        if self.iter > self.max_iter * (1 - self._plan.average_share):
+            self.mean.add(self.network.state_dict())
+        if self.iter % self.iters_per_epoch == 0 or self.iter == self.max_iter:
+            self.after_epoch()
+
+    def _open_epoch(self) -> None:
+        """Let the loader hand out the batches of this step's epoch, from this step on."""
+        self.epoch, self.sampler.first = divmod(self.iter, self.iters_per_epoch)
+        self.sampler.epoch = self.epoch
+        self._trainer._data_loader_iter = iter(self.data_loader)
+
+    def _seed_step(self, model: Any, inputs: Any) -> None:
+        if model.training:
+            torch.manual_seed(seeds.number(self.seed, "step", self.iter))
+
+    @property
+    def _frozen(self) -> bool:
+        return self.iter < self.cfg.SOLVER.FREEZE_ITERS
+
+    def _keep_frozen_still(self) -> None:
+        """Keep the BatchNorms of frozen layers as they are (`engine/hooks.py:LayerFreeze`)."""
+        for name in self.cfg.MODEL.FREEZE_LAYERS:
+            if hasattr(self.network, name):
+                getattr(self.network, name).train(not self._frozen)
+
+    def _leave_frozen_alone(self, optimizer: Any, *_: Any) -> None:
+        if self._frozen:
+            for group in optimizer.param_groups:
+                if group["freeze_status"] == "freeze":
+                    for value in group["params"]:
+                        value.grad = None
+
+    def weights(self) -> dict[str, Tensor]:
+        """What the model would be written with now: the mean of the last steps, or the last."""
+        state: dict[str, Tensor] = self.network.state_dict()
+        return self.mean.over(state)
 
     def state(self) -> dict[str, Any]:
-        """All that decides the future at the end of an epoch."""
+        """All that decides the future between two steps."""
         return {
-            "epoch": self.epoch + 1,
-            "model": self.model.state_dict(),
+            "iteration": self.iter,
+            "model": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "rates": {name: rate.state_dict() for name, rate in self.scheduler.items()},
+            "mean": self.mean.state(),
         }
 
     def resume(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` returned."""
-        self.start_epoch = state["epoch"]
-        self.model.load_state_dict(state["model"])
+        self.iter = state["iteration"]
+        self.network.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         for name, rate in self.scheduler.items():
             rate.load_state_dict(state["rates"][name])
+        self.mean.resume(state["mean"])
 
 
-class _Streams(fastreid.engine.HookBase):
-    """Begin every epoch from streams of its own (rows D10, C6)."""
+class Step(fastreid.engine.SimpleTrainer):
+    """fast-reid's step; whether its loss is a number is agreed on by all processes."""
 
-    def before_epoch(self) -> None:
-        trainer = self.trainer
-        _seed_all(trainer.seed, "epoch", trainer.epoch)
-        trainer.sampler.epoch = trainer.epoch
-        trainer._trainer._data_loader_iter = iter(trainer.data_loader)
+    def _write_metrics(self, loss_dict: dict[str, Tensor], data_time: float) -> None:
+        """Put the losses, their mean over the processes, into the event storage.
 
-
-class Recorder(fastreid.engine.HookBase):
-    """Write a row a step, and show how far training is."""
-
-    def __init__(self, history: History, progress: Progress) -> None:
-        self._history, self._progress = history, progress
-
-    def after_step(self) -> None:
-        """Add the row of the step that was taken."""
-        latest = self.trainer.storage.latest()
-        row: dict[str, float] = {"iteration": self.trainer.iter + 1}
-        for column in COLUMNS[1:]:
-            row[column] = latest[_SCALARS.get(column, column)][0]
-        self._history.append(row)
-        self._progress.step(note=f"loss {row['loss']:.3f}")
+        Raises:
+            FloatingPointError: their sum is no finite number; in every process.
+        """
+        values = torch.stack([value.detach().float() for value in loss_dict.values()])
+        world = fastreid.utils.comm.get_world_size()
+        if world > 1:
+            torch.distributed.all_reduce(values)
+        losses = dict(zip(loss_dict, (values / world).tolist(), strict=True))
+        total = sum(losses.values())
+        if not abs(total) < float("inf"):
+            raise FloatingPointError
+        fastreid.utils.events.get_event_storage().put_scalars(total_loss=total, **losses)
 
 
 def _seed_all(seed: int, *name: str | int) -> None:
-    """Seed the global generators, which fast-reid and its transforms draw from, in 32 bits."""
+    """Seed the global generators, which fast-reid's initialisation draws from, in 32 bits."""
     fastreid.utils.env.seed_all_rng(seeds.number(seed, *name) % 2**32)
 
 
-def load_start(backbone: Any, start: Mapping[str, Tensor], encoder: Encoder) -> transfer.Account:
-    """Load weights into fast-reid's backbone and give it the encoder's stem pooling (row M2).
+class _Lowered:
+    """Stands before a module's class: trains in bf16, hands out float32.
 
-    Args:
-        backbone: `model.backbone`; fast-reid's stem has no padding, in ceil mode.
-        start: Weights under bare names.
-        encoder: What they were made for.
-
-    Raises:
-        BadInput: a tensor is missing, unknown or of another shape (row C2: fast-reid would load
-            nothing and say so in its log).
+    Heads and losses so stay in float32. Weights and their gradients are float32 too, and inference
+    is left alone. fast-reid's own way, AMPTrainer, asserts a GPU (row S3).
     """
-    account = transfer.load_backbone(backbone, start)
-    own = backbone.state_dict()
-    wrong = [name for name in account.loaded if not torch.equal(own[name].cpu(), start[name])]
-    assert not wrong, f"loaded, but not equal: {wrong}"
-    if encoder.stem_pooling == "torchvision":
-        backbone.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
-    return account
+
+    def forward(self: Any, images: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(images)  # type: ignore[misc]
+        with precision.autocast(self.lowered_on, "bf16"):
+            features = super().forward(images)  # type: ignore[misc]
+        return features.float()
 
 
-def lower(backbone: Any, device: str, decided: str) -> None:
-    """Let a backbone train in bf16 and hand out float32, so that heads and losses stay in float32.
-
-    Its weights and their gradients are float32 whatever is decided, and inference is left alone.
-    fast-reid's own way, AMPTrainer, asserts a GPU (row S3).
+def lower(module: nn.Module, device: str, decided: str) -> None:
+    """Let a module train in bf16 if that was decided.
 
     Args:
-        backbone: Its `forward` is replaced in this one object.
+        module: Changed in place; its tensors keep their names.
         device: `cpu` or `cuda`.
         decided: `fp32` or `bf16`.
     """
-    whole = backbone.forward
-
-    def forward(images: Tensor) -> Tensor:
-        if not backbone.training:
-            return whole(images)
-        with precision.autocast(device, decided):
-            features = whole(images)
-        return features.float()
-
-    backbone.forward = forward
+    if decided == "bf16":
+        kind = type(module)
+        module.__class__ = type(f"Lowered{kind.__name__}", (_Lowered, kind), {})
+        module.lowered_on = device  # type: ignore[assignment]

@@ -11,11 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from passerby import seeds
+from passerby.errors import BadInput
 from passerby.settings import Encoder
 from passerby.vision import torchvision
 
-DIM = {"resnet18": 512, "resnet34": 512, "resnet50": 2048, "resnet101": 2048}
-"""Length of the pooled features."""
+_RESNETS = {"resnet18": 512, "resnet34": 512, "resnet50": 2048, "resnet101": 2048}
+DIM = {
+    **_RESNETS,
+    **{f"{name}-ibn": dim for name, dim in _RESNETS.items()},
+    "resnest50": 2048,
+    "resnest101": 2048,
+    "vit-small": 768,
+    "vit-base": 768,
+}
+"""Length of the pooled features; only the ResNets without IBN are built here."""
 
 _BLOCKS = {
     "resnet18": (torchvision.models.resnet.BasicBlock, [2, 2, 2, 2]),
@@ -23,6 +32,7 @@ _BLOCKS = {
     "resnet50": (torchvision.models.resnet.Bottleneck, [3, 4, 6, 3]),
     "resnet101": (torchvision.models.resnet.Bottleneck, [3, 4, 23, 3]),
 }
+RESNETS = tuple(_BLOCKS)
 
 
 class Backbone(torchvision.models.ResNet):
@@ -33,9 +43,13 @@ class Backbone(torchvision.models.ResNet):
 
     Shape:
         input: `(B, 3, H, W)`, normalised; output: `(B, D)`, `D = DIM[architecture]`.
+
+    Raises:
+        BadInput: the architecture is one of fast-reid's own.
     """
 
     def __init__(self, encoder: Encoder) -> None:
+        require_resnet(encoder)
         block, layers = _BLOCKS[encoder.architecture]
         super().__init__(block, layers)
         del self.fc
@@ -55,6 +69,24 @@ class Backbone(torchvision.models.ResNet):
     def forward(self, images: Tensor) -> Tensor:
         """The mean of the feature map over its places, `(B, D)`."""
         return torch.flatten(self.avgpool(self.feature_map(images)), 1)
+
+
+def is_resnet(encoder: Encoder) -> bool:
+    """Whether the architecture is built here, and not fast-reid's own."""
+    return encoder.architecture in _BLOCKS
+
+
+def require_resnet(encoder: Encoder) -> None:
+    """Refuse an architecture that is fast-reid's own.
+
+    Raises:
+        BadInput: it is one.
+    """
+    if not is_resnet(encoder):
+        raise BadInput(
+            f"encoder.architecture: '{encoder.architecture}' is fast-reid's own: it can be "
+            f"finetuned from a file or at random; here one of {', '.join(_BLOCKS)} was wanted"
+        )
 
 
 def build(encoder: Encoder, seed: int = 0) -> Backbone:

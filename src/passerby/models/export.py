@@ -54,13 +54,15 @@ class Statement(Section):
     distance: Literal["cosine", "euclidean"]
     trained_on: str = ""
     weights: str = ""
-    """SHA-256 of the weights' file that the network was made of."""
+    """SHA-256 of the weights' file that the network was made of, where there is one."""
 
     @classmethod
     def of(cls, card: ModelCard) -> "Statement":
         """What the export of a model says."""
         keys = cls.model_fields.keys() & ModelCard.model_fields.keys() - {"format"}
-        return cls(weights=card.hashes["weights"], **{key: getattr(card, key) for key in keys})
+        return cls(
+            weights=card.hashes.get("weights", ""), **{key: getattr(card, key) for key in keys}
+        )
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,8 @@ class InitHeader(Section):
     """Of the input's channels, RGB, on the scale 0..1."""
     deviation: Channels
     fresh: tuple[str, ...] = ()
-    """Tensors that the source lacked: they started at random, or at zero where so asked."""
+    """Names or shell patterns of tensors that the source lacked: they start at random, or at zero
+    where so asked. After pretraining none is fresh."""
     title: str = ""
     """What a report calls this start."""
 

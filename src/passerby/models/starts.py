@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import torch
@@ -21,6 +22,8 @@ from passerby.models.transfer import Account
 from passerby.settings import Encoder, Start
 from passerby.vision import torchvision
 
+EVERYTHING = ("*",)
+"""Shell pattern of the tensors that are fresh in a random start."""
 _IMAGENET = "IMAGENET1K_V1"
 _SERVER_TIMEOUT_S = 30.0
 
@@ -41,24 +44,50 @@ def initialise(name: str, start: Start, encoder: Encoder, out: str | Path) -> Ac
         BadInput: the weights cannot be had, have another hash than the settings name, or do not
             fit the encoder.
     """
-    module = backbones.build(encoder, start.seed)
     try:
-        account, header = _filled(module, start, encoder)
+        if backbones.is_resnet(encoder):
+            state, account, header = _of_resnet(start, encoder)
+        else:
+            state, account, header = _of_fastreid(start, encoder)
     except BadInput as error:
         raise BadInput(f"starts.{name}: {error}") from None
-    changes = {"title": start.title or name}
+    init_file.write(out, state, header.model_copy(update={"title": start.title or name}))
+    return account
+
+
+def _of_resnet(start: Start, encoder: Encoder) -> tuple[dict[str, Tensor], Account, InitHeader]:
+    """The whole backbone, what became of its tensors, and what they are."""
+    module = backbones.build(encoder, start.seed)
+    account, header = _filled(module, start, encoder)
     if start.zero_fresh_norms:
         zero_fresh_norms(module, account.fresh)
-        changes["source"] = f"{header.source}; fresh blocks begin as their shortcut alone"
-    init_file.write(out, module.state_dict(), header.model_copy(update=changes))
-    return account
+        source = f"{header.source}; fresh blocks begin as their shortcut alone"
+        header = header.model_copy(update={"source": source})
+    return module.state_dict(), account, header
+
+
+def _of_fastreid(start: Start, encoder: Encoder) -> tuple[dict[str, Tensor], Account, InitHeader]:
+    """What a file holds for a backbone that is built by fast-reid alone, and checked there.
+
+    A random start holds nothing: fast-reid's own initialisation is one.
+    """
+    if start.kind == "random":
+        header = InitHeader.of(encoder, f"random, seed {start.seed}", fresh=EVERYTHING)
+        return {}, Account(()), header
+    if start.kind == "torchvision":
+        raise BadInput(f"torchvision has no weights of '{encoder.architecture}'; give a file")
+    raw, _ = _checked_file(start, encoder)
+    state, left_out = transfer.sorted_out(raw)
+    header = InitHeader.of(encoder, f"file {Path(start.file).name}", fresh=start.fresh)
+    return state, Account(tuple(state), left_out=left_out), header
 
 
 def _filled(module: Backbone, start: Start, encoder: Encoder) -> tuple[Account, InitHeader]:
     """Put the start's weights into `module`; what became of them, and what they are."""
     if start.kind == "random":
         account = Account((), tuple(module.state_dict()))
-        return account, InitHeader.of(encoder, f"random, seed {start.seed}")
+        header = InitHeader.of(encoder, f"random, seed {start.seed}", fresh=EVERYTHING)
+        return account, header
     if start.kind == "torchvision":
         account = transfer.load_backbone(module, _from_torchvision(encoder.architecture))
         return account, InitHeader.of(encoder, f"torchvision {_IMAGENET}")
@@ -71,6 +100,18 @@ def _from_file(module: Backbone, start: Start, encoder: Encoder) -> tuple[Accoun
     A file of passerby's own must have been made for this encoder, and what started afresh in it
     did so in the result too. Of other files only names and shapes can be checked.
     """
+    raw, own = _checked_file(start, encoder)
+    path = Path(start.file)
+    try:
+        account = transfer.load_backbone(module, raw, start.fresh)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from None
+    fresh = (*(own.fresh if own else ()), *account.fresh)
+    return account, InitHeader.of(encoder, f"file {path.name}", fresh=fresh)
+
+
+def _checked_file(start: Start, encoder: Encoder) -> tuple[dict[str, Any], InitHeader | None]:
+    """The content of the file that the settings name, and the header of one of passerby's own."""
     path = Path(start.file)
     if not path.is_file():
         raise BadInput(f"{path}: no such file; put it there, or change 'file'")
@@ -83,12 +124,7 @@ def _from_file(module: Backbone, start: Start, encoder: Encoder) -> tuple[Accoun
     raw, own = transfer.read_raw(path)
     if own is not None:
         init_file.require_fit(path, own, encoder)
-    try:
-        account = transfer.load_backbone(module, raw, start.fresh)
-    except BadInput as error:
-        raise BadInput(f"{path}: {error}") from None
-    fresh = (*(own.fresh if own else ()), *account.fresh)
-    return account, InitHeader.of(encoder, f"file {path.name}", fresh=fresh)
+    return raw, own
 
 
 def _from_torchvision(architecture: str) -> dict[str, Tensor]:

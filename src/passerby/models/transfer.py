@@ -113,11 +113,15 @@ def backbone_state(raw: Mapping[str, Any]) -> dict[str, Tensor]:
         >>> list(backbone_state({"state_dict": {"module.encoder_q.conv1.weight": torch.ones(1)}}))
         ['conv1.weight']
     """
-    return _sorted_out(raw)[0]
+    return sorted_out(raw)[0]
 
 
-def _sorted_out(raw: Mapping[str, Any]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """The backbone's tensors by bare name, and the original names of all others."""
+def sorted_out(raw: Mapping[str, Any]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The backbone's tensors by bare name, and the original names of all others.
+
+    Raises:
+        BadInput: as `backbone_state`.
+    """
     tensors = _tensors(raw)
     bare = {original: _unwrapped(original) for original in tensors}
     for inside in _INSIDE:
@@ -171,7 +175,7 @@ def load_backbone(
         BadInput: tensors are missing, unknown or of another shape, or a pattern fits nothing.
             Nothing is loaded then.
     """
-    found, left_out = _sorted_out(state)
+    found, left_out = sorted_out(state)
     own = module.state_dict()
     _require_patterns(allowed_fresh, own)
     counters = _absent_counters(own, found)
@@ -235,7 +239,7 @@ def _advice(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
 def _architecture(state: Mapping[str, Tensor]) -> str | None:
     """The architecture whose every parameter is there in its shape, if there is one."""
     shapes = state_shapes(state)
-    for name in backbones.DIM:
+    for name in backbones.RESNETS:
         encoder = Encoder.model_validate({"architecture": name})
         wanted = {k: v for k, v in backbones.shapes(encoder).items() if not k.endswith(_COUNTER)}
         if wanted == {k: v for k, v in shapes.items() if not k.endswith(_COUNTER)}:

@@ -47,7 +47,9 @@ def main(folder: Path) -> None:
         training.run()
         backbone = trainer.backbone()
         if group.rank == 0:
-            made = header.model_copy(update={"source": f"pretrain {job.name}", "title": job.name})
+            # What began afresh has been trained like the rest: nothing is fresh any more.
+            told = {"source": f"pretrain {job.name}", "title": job.name, "fresh": ()}
+            made = header.model_copy(update=told)
             init_file.write(folder / WEIGHTS, backbone.state_dict(), made)
 
 

@@ -11,7 +11,7 @@ from passerby.settings.data import (
     Videos,
     World,
 )
-from passerby.settings.learning import Attributes, Encoder, Finetune, Start
+from passerby.settings.learning import Attributes, Encoder, Finetune, Recipe, Start, Validation
 from passerby.settings.params import Branches, Compute, Evaluate, Params, Report
 from passerby.settings.pretraining import Arm, Mining, Monitor, Pretrain
 from passerby.settings.read import read, validate
@@ -32,9 +32,11 @@ __all__ = [
     "Monitor",
     "Params",
     "Pretrain",
+    "Recipe",
     "Report",
     "Section",
     "Start",
+    "Validation",
     "Videos",
     "World",
     "read",

@@ -1,9 +1,8 @@
 """Sections about learning with labels: encoder, starts, finetuning, baselines."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import ConfigDict, Field, model_validator
 
 from passerby.settings.section import (
     Channels,
@@ -13,15 +12,48 @@ from passerby.settings.section import (
     Natural,
     Positive,
     Section,
+    fault,
+    merged,
 )
 
 Precision = Literal["auto", "fp32", "bf16"]
+Architecture = Literal[
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet18-ibn",
+    "resnet34-ibn",
+    "resnet50-ibn",
+    "resnet101-ibn",
+    "resnest50",
+    "resnest101",
+    "vit-small",
+    "vit-base",
+]
+RecipeName = Literal[
+    "bot",
+    "bot-ibn",
+    "bot-s50",
+    "bot-vit",
+    "agw",
+    "agw-ibn",
+    "agw-s50",
+    "sbs",
+    "sbs-ibn",
+    "sbs-s50",
+    "mgn",
+    "mgn-ibn",
+    "mgn-luperson",
+]
+"""fast-reid's recipes for Market-1501, and the one of LUPerson's fork: `finetune.published`."""
 
 
 class Encoder(Section):
     """Section `encoder`: the network that all branches share."""
 
-    architecture: Literal["resnet18", "resnet34", "resnet50", "resnet101"] = "resnet18"
+    architecture: Architecture = "resnet18"
+    """A ResNet can be pretrained; the others are fast-reid's own, and can be finetuned only."""
     last_stride: Literal[1, 2] = 1
     stem_pooling: Literal["torchvision", "fastreid"] = "torchvision"
     """`torchvision`: 3x3, stride 2, padding 1; `fastreid`: no padding, ceil mode."""
@@ -45,48 +77,98 @@ class Start(Section):
     title: str = ""
 
 
+class Validation(Section):
+    """Section `finetune.validation`: labelled people who are held out of training and scored."""
+
+    folds: Natural = 0
+    """Parts that the labelled people are dealt into; 0 holds nobody out."""
+    fold: Natural = 0
+    """The part that is held out, from 0."""
+    every_epochs: Count = 1
+    keep: Literal["best", "last"] = "last"
+    """Whose weights the model has: those of the best validation mAP, or the last."""
+
+    @model_validator(mode="after")
+    def _fold_exists(self) -> Self:
+        if self.folds == 1:
+            raise fault("1 fold holds out everybody; 0 holds out nobody, 5 a fifth")
+        if self.fold >= max(self.folds, 1):
+            raise fault(f"there is no fold {self.fold} of {self.folds}; they count from 0")
+        if self.keep == "best" and not self.folds:
+            raise fault("keep 'best' needs people to score: give 'folds'")
+        return self
+
+
 class Finetune(Section):
-    """Section `finetune`: fast-reid on a share of a benchmark's labels."""
+    """Section `finetune`: fast-reid on a share of a benchmark's labels.
+
+    Where a value is `null`, it is the published recipe's, the schedule as a share of the run.
+    """
 
     benchmark: Name
-    recipe: Literal["bot"] = "bot"
+    recipe: RecipeName = "bot"
     """Published settings by name; what stands below takes the place of theirs."""
+    fastreid: dict[str, Any] = Field(default_factory=dict)
+    """Any of fast-reid's own keys, as nested sections: `{SOLVER: {OPT: SGD}}`."""
     height_px: Count = 64
     width_px: Count = 32
-    iterations: Count = 600
-    iterations_per_epoch: Count = 100
-    """An epoch: checkpoints are made and the rate falls at its end; divides `iterations`."""
-    people_per_batch: int = Field(default=16, ge=2)
-    images_per_person: int = Field(default=4, ge=2)
-    lr: Positive = 3.5e-4
-    weight_decay: float = Field(default=5e-4, ge=0)
-    warmup_share: Fraction = 0.1
-    """Share of the iterations in which the rate rises from a tenth."""
-    steps_share: tuple[Fraction, ...] = (0.6, 0.85)
+    iterations: Count | None = None
+    epochs: Count | None = None
+    """Instead of `iterations`: passes over the labelled images, so more labels train longer."""
+    iterations_per_epoch: Count | None = None
+    """At an epoch's end the rate falls and validation looks; `null`: a pass over the images."""
+    people_per_batch: int | None = Field(default=None, ge=2)
+    images_per_person: int | None = Field(default=None, ge=2)
+    lr: Positive | None = None
+    loaded_lr_factor: Positive = 1.0
+    """What the rate is multiplied with for tensors that came with the start, as against those that
+    start afresh: heads, and what the start lacked. Few labels ruin a good start at the full rate.
+    """
+    weight_decay: float | None = Field(default=None, ge=0)
+    warmup_share: Fraction | None = None
+    """Share of the iterations in which the rate rises."""
+    steps_share: tuple[Fraction, ...] | None = None
     """Shares of the iterations after which the rate falls to a tenth, at the nearest epoch end."""
-    margin: float = Field(default=0.3, ge=0)
-    """Of the triplet loss; 0 is the soft margin."""
-    label_smoothing: Fraction = 0.1
+    freeze_share: Fraction | None = None
+    """Share of the iterations in which what came with the start is not trained."""
+    average_share: Fraction = 0.0
+    """Share of the iterations, the last ones, whose mean weights the model has; 0: the last."""
+    validation: Validation = Validation()
     label_lists: str = ""
     """Folder with LUPerson's `few_ids` lists; without it identities are drawn by seed."""
     workers: Natural = 0
-    """Processes that read and augment; each has a stream of its own, so they decide bytes."""
+    """Processes that read and augment; they decide no bytes."""
     precision: Precision = "auto"
+    checkpoint_s: Positive = 60.0
+    """Seconds between two checkpoints in scratch; decides no result."""
 
     @model_validator(mode="after")
     def _schedule_fits(self) -> Self:
-        if self.iterations % self.iterations_per_epoch:
-            fault = (
-                f"{self.iterations} iterations are no whole epochs of {self.iterations_per_epoch}"
-            )
-            raise PydanticCustomError("settings", "{fault}", {"fault": fault})
-        early = [share for share in self.steps_share if share < self.warmup_share]
+        if self.iterations and self.epochs:
+            raise fault("both 'iterations' and 'epochs' are given; one says how long it trains")
+        each = self.iterations_per_epoch
+        if self.iterations and each and self.iterations % each:
+            raise fault(f"{self.iterations} iterations are no whole epochs of {each}")
+        early = [share for share in self.steps_share or () if share < (self.warmup_share or 0)]
         if early:
-            fault = (
+            raise fault(
                 f"steps_share {early[0]} lies before the end of the warm-up, {self.warmup_share}"
             )
-            raise PydanticCustomError("settings", "{fault}", {"fault": fault})
         return self
+
+
+class Recipe(Section):
+    """An entry of `recipes`: one way to finetune. What is given replaces `finetune`'s."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    def of(self, finetune: Finetune) -> Finetune:
+        """The settings of this way.
+
+        Raises:
+            ValidationError: it gives what `finetune` does not know, or a value that is none.
+        """
+        return Finetune.model_validate(merged(finetune.model_dump(), self.model_extra or {}))
 
 
 class Attributes(Section):

@@ -8,7 +8,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from passerby.errors import BadInput, nearest
 from passerby.settings.data import BenchmarkSource, Crops, Detect, Videos, World
-from passerby.settings.learning import Attributes, Encoder, Finetune, Start
+from passerby.settings.learning import Attributes, Encoder, Finetune, Recipe, Start
 from passerby.settings.pretraining import Arm, Pretrain
 from passerby.settings.section import Count, Name, Section
 from passerby.settings.wording import worded
@@ -34,11 +34,15 @@ class Branches(Section):
     cities: tuple[Name, ...] = ()
     inits: tuple[Name, ...] = Field(min_length=1)
     """What is finetuned: names of `starts` and `arms`."""
+    recipes: tuple[Name, ...] = Field(min_length=1)
+    """Ways of finetuning: names of `recipes`."""
     percents: tuple[Count, ...] = Field(min_length=1)
     """Shares of the labelled identities, in percent."""
     seeds: tuple[int, ...] = Field(min_length=1)
     unlabelled: tuple[Name, ...] = ()
     """Of `inits`, those whose features are evaluated also as they are, without any label."""
+    candidates: tuple[Name, ...] = ()
+    """Of `recipes`, those that are set side by side on held-out labelled people."""
     baselines: tuple[Literal["attributes"], ...] = ()
     sets: tuple[Name, ...] = Field(min_length=1)
     """What every model is evaluated on: names of `benchmarks`."""
@@ -84,6 +88,7 @@ class Params(Section):
     pretrain: Pretrain
     arms: dict[Name, Arm] = Field(min_length=1)
     finetune: Finetune
+    recipes: dict[Name, Recipe] = Field(min_length=1)
     attributes: Attributes
     evaluate: Evaluate = Evaluate()
     report: Report = Report()
@@ -91,6 +96,10 @@ class Params(Section):
     def arm(self, name: str) -> Pretrain:
         """The settings of one arm: `pretrain` with what the arm replaces."""
         return named("arms", self.arms, name).of(self.pretrain)
+
+    def recipe(self, name: str) -> Finetune:
+        """The settings of one way to finetune: `finetune` with what the entry replaces."""
+        return named("recipes", self.recipes, name).of(self.finetune)
 
     def benchmark(self, name: str) -> BenchmarkSource:
         """The entry of `benchmarks` called `name`."""
@@ -102,7 +111,12 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Self:
-        faults = [*self._unknown_names(), *self._faults_of_arms(), *self._faults_of_sizes()]
+        faults = [
+            *self._unknown_names(),
+            *self._faults_of_arms(),
+            *self._faults_of_recipes(),
+            *self._faults_of_sizes(),
+        ]
         if faults:
             raise ValidationError.from_exception_data(
                 "Params",
@@ -124,6 +138,8 @@ class Params(Section):
         asked = [
             *(("branches.inits", name, weights) for name in self.branches.inits),
             *(("branches.sets", name, sets) for name in self.branches.sets),
+            *(("branches.recipes", name, [*self.recipes]) for name in self.branches.recipes),
+            *(("branches.candidates", n, [*self.recipes]) for n in self.branches.candidates),
             *(("branches.unlabelled", n, [*self.branches.inits]) for n in self.branches.unlabelled),
             *((f"arms.{arm}.start", self.arms[arm].start, weights) for arm in self.arms),
             *(("crops.benchmarks", name, sets) for name in self.crops.benchmarks),
@@ -145,9 +161,7 @@ class Params(Section):
             try:
                 asked = arm.of(self.pretrain)
             except ValidationError as error:
-                for detail in error.errors():
-                    key = ".".join(["arms", name, *map(str, detail["loc"])])
-                    yield key, worded(detail, Pretrain)
+                yield from _faults_within(error, f"arms.{name}", Pretrain)
             else:
                 # The graph gives every arm the index of one benchmark, named before any arm is.
                 if asked.monitor.benchmark != self.pretrain.monitor.benchmark:
@@ -158,6 +172,19 @@ class Params(Section):
         for name in self.arms:
             if self._leads_back(name):
                 yield f"arms.{name}.start", "this arm starts, by way of others, from itself"
+
+    def _faults_of_recipes(self) -> Iterator[tuple[str, str]]:
+        """What is wrong with a way of finetuning, as `(key, text)`."""
+        for name, recipe in self.recipes.items():
+            try:
+                asked = recipe.of(self.finetune)
+            except ValidationError as error:
+                yield from _faults_within(error, f"recipes.{name}", Finetune)
+            else:
+                # The graph gives all of them one index, and one size to features without labels.
+                for key in ("benchmark", "height_px", "width_px"):
+                    if getattr(asked, key) != (known := getattr(self.finetune, key)):
+                        yield f"recipes.{name}.{key}", f"all recipes have one: '{known}'"
 
     def _leads_back(self, arm: str) -> bool:
         seen, at = {arm}, self.arms[arm].start
@@ -178,3 +205,11 @@ class Params(Section):
         for percent in self.branches.percents:
             if percent > 100:
                 yield "branches.percents", f"{percent} percent of the identities is more than all"
+
+
+def _faults_within(
+    error: ValidationError, place: str, section: type[Section]
+) -> Iterator[tuple[str, str]]:
+    """The faults of an entry that replaces part of `section`, as `(key, text)`."""
+    for detail in error.errors():
+        yield ".".join([place, *map(str, detail["loc"])]), worded(detail, section)

@@ -4,10 +4,18 @@ import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator
-from pydantic_core import PydanticCustomError
 
 from passerby.settings.learning import Precision
-from passerby.settings.section import Count, Fraction, Name, Natural, Positive, Section
+from passerby.settings.section import (
+    Count,
+    Fraction,
+    Name,
+    Natural,
+    Positive,
+    Section,
+    fault,
+    merged,
+)
 
 LISTS = ("mocov2", "moco", "reid")
 """Augmentation lists with a name of their own; the others are spelled as `ORI` says."""
@@ -17,12 +25,8 @@ VIEWS_WANTED = f"{', '.join(LISTS)} or ori[-cj][-gs][-gb][+wcj|+wwcj][+wre|+re|+
 
 def _known_views(name: str) -> str:
     if name not in LISTS and not ORI.fullmatch(name):
-        raise _fault(f"no list of augmentations is called '{name}'; known: {VIEWS_WANTED}")
+        raise fault(f"no list of augmentations is called '{name}'; known: {VIEWS_WANTED}")
     return name
-
-
-def _fault(text: str) -> PydanticCustomError:
-    return PydanticCustomError("settings", "{text}", {"text": text})
 
 
 class Mining(Section):
@@ -119,7 +123,7 @@ class Pretrain(Section):
     def _groups_divide(cls, bn_groups: int, info: ValidationInfo) -> int:
         batch = info.data.get("batch", bn_groups)  # a batch with a fault of its own is not there
         if batch % bn_groups:
-            raise _fault(f"{bn_groups} groups do not divide a batch of {batch}")
+            raise fault(f"{bn_groups} groups do not divide a batch of {batch}")
         return bn_groups
 
 
@@ -136,20 +140,8 @@ class Arm(Section):
         Raises:
             ValidationError: it gives what `pretrain` does not know, or a value that is none.
         """
-        return Pretrain.model_validate(_merged(pretrain.model_dump(), self.given()))
+        return Pretrain.model_validate(merged(pretrain.model_dump(), self.given()))
 
     def given(self) -> dict[str, Any]:
         """What it replaces."""
         return self.model_extra or {}
-
-
-def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`base` with the values of `over`; sections within are merged likewise."""
-    merged = dict(base)
-    for key, value in over.items():
-        inside = merged.get(key)
-        if isinstance(inside, dict) and isinstance(value, dict):
-            merged[key] = _merged(inside, value)
-        else:
-            merged[key] = value
-    return merged

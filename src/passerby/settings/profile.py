@@ -1,8 +1,8 @@
 """Profiles: `profiles/city.yaml` is the base of all, the others are overlays.
 
 An overlay holds only what differs. Sections are merged key by key; the named entries of `starts`,
-`arms` and `benchmarks` are replaced as a whole, since a branch of the base has no place in another
-profile unless it is named there.
+`arms`, `recipes` and `benchmarks` are replaced as a whole, since a branch of the base has no place
+in another profile unless it is named there.
 """
 
 import io
@@ -16,7 +16,7 @@ from passerby.errors import BadInput, nearest
 from passerby.settings.read import validate
 
 BASE = "city"
-REPLACED = ("starts", "arms", "benchmarks")
+REPLACED = ("starts", "arms", "recipes", "benchmarks")
 
 
 def names(folder: Path) -> list[str]:

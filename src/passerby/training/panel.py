@@ -1,0 +1,63 @@
+"""Labelled training images on which an encoder is scored while it is trained.
+
+One image of each person and camera is a query, the others are the gallery. Such a score compares
+settings and draws curves; no test set takes part.
+"""
+
+import numpy as np
+
+from passerby import seeds
+from passerby.datasets.index import Items
+from passerby.evaluation import evaluate
+from passerby.models.embedder import BATCH, Embedder, read_image
+
+
+def queries(items: Items, seed: int) -> np.ndarray:
+    """Which images are queries: one of each person and camera, bool `(N,)`."""
+    chosen = np.zeros(len(items), bool)
+    seen: set[tuple[int, int]] = set()
+    for row in seeds.stream(seed, "monitor queries").permutation(len(items)).tolist():
+        key = int(items.person[row]), int(items.camera[row])
+        chosen[row] = key not in seen
+        seen.add(key)
+    return chosen
+
+
+class Panel:
+    """Scores encoders on the same images each time.
+
+    Args:
+        items: The images.
+        protocol: Name of the rules, that of the benchmark.
+        seed: Draws which images are queries.
+
+    Raises:
+        BadInput: an image cannot be read.
+    """
+
+    def __init__(self, items: Items, protocol: str, seed: int) -> None:
+        self._items, self._protocol = items, protocol
+        self._queries = queries(items, seed)
+        self._images = [read_image(path) for path in items.paths]
+
+    def score(self, embedder: Embedder, threads: int) -> dict[str, float]:
+        """mAP and rank-1, in [0, 1], by the cosine of features.
+
+        Raises:
+            BadInput: nobody is in two cameras.
+        """
+        features = embedder.embed(self._images, BATCH, threads=threads)
+        query, gallery = self._queries, ~self._queries
+        found = evaluate(
+            query_features=features[query],
+            gallery_features=features[gallery],
+            query_people=self._items.person[query],
+            gallery_people=self._items.person[gallery],
+            query_cameras=self._items.views[query],
+            gallery_cameras=self._items.views[gallery],
+            protocol=self._protocol,
+            distance="cosine",
+            ranks=(1,),
+            fars=(0.01,),
+        )
+        return {"map": found.map, "rank_1": found.ranking.cmc(1)}
