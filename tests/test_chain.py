@@ -94,7 +94,10 @@ def test_the_chain_ends_in_a_report_with_a_row_for_each_branch(undisturbed: Run)
     for set_name in ("city-market1501", "city-cuhk03"):
         metrics = json.loads(
             (
-                undisturbed.folder / "data/results" / f"moco-100-0-{set_name}" / "metrics.json"
+                undisturbed.folder
+                / "data/results"
+                / f"moco-published-100-0-{set_name}"
+                / "metrics.json"
             ).read_text()
         )
         assert 0 < metrics["map"] < 1
@@ -164,7 +167,7 @@ def test_a_kill_of_any_stage_changes_no_byte(undisturbed: Run, tmp_path: Path) -
             if kill_in_the_middle(folder, stage, took_s):
                 killed.append(stage)
             repro(folder, "-s", stage)
-    assert {"world@city", "crop", "pretrain@moco", "finetune@moco-100-0"} <= set(killed)
+    assert {"world@city", "crop", "pretrain@moco", "finetune@moco-published-100-0"} <= set(killed)
     rest = repro(folder)
     assert "Running stage" not in rest.said
     for name in ("data/crops.lmdb", "data/pretrain/moco/weights.safetensors"):

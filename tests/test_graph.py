@@ -81,8 +81,9 @@ def test_every_profile_makes_a_graph(name: str, empty_project: Path) -> None:
     _stand_in(empty_project)
     said = dvc(empty_project, "repro", "--dry")
     models = [
-        f"finetune@{init}-{percent}-{seed}"
+        f"finetune@{init}-{recipe}-{percent}-{seed}"
         for init in params.branches.inits
+        for recipe in params.branches.recipes
         for percent in params.branches.percents
         for seed in params.branches.seeds
     ]

@@ -14,9 +14,9 @@ EXAMPLES = """\
 examples:
   passerby profile tiny                      settings of a profile into params.yaml
   passerby crops info data/crops.lmdb        what was cut, and what was left out and why
-  passerby embed data/models/moco-100-0 photos/ --out features.npz
+  passerby embed data/models/moco-published-100-0 photos/ --out features.npz
   passerby evaluate features.npz             figures of anybody's features
-  passerby evaluate data/models/moco-100-0 --set city-market1501
+  passerby evaluate data/models/moco-published-100-0 --set city-market1501
 """
 
 
@@ -184,7 +184,9 @@ def adopt(
 
 def _add_export(verbs: Any) -> None:
     made = _verb(verbs, export, "export")
-    made.add_argument("model", type=Path, help="folder of a model, e.g. data/models/moco-100-0")
+    made.add_argument(
+        "model", type=Path, help="folder of a model, e.g. data/models/moco-published-100-0"
+    )
     made.add_argument("out", type=Path, help="the network: *.onnx")
 
 
@@ -218,7 +220,9 @@ def _channels(text: str | None, option: str) -> tuple[float, float, float] | Non
 
 def _add_embed(verbs: Any) -> None:
     made = _verb(verbs, embed, "embed")
-    made.add_argument("model", type=Path, help="folder of a model, e.g. data/models/moco-100-0")
+    made.add_argument(
+        "model", type=Path, help="folder of a model, e.g. data/models/moco-published-100-0"
+    )
     made.add_argument("source", type=Path, help="folder of pictures, or a text file of paths")
     made.add_argument("--out", type=Path, default=Path("features.npz"), help="default: %(default)s")
     made.add_argument("--batch", type=int, default=128, help="default: %(default)s")

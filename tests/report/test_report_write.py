@@ -67,11 +67,12 @@ def test_the_page_asks_nothing_of_the_network(make: Make) -> None:
 
 def test_a_missing_branch_is_refused_and_nothing_is_written(make: Make) -> None:
     params, data = make()
-    (data / "results/moco-100-0-city-cuhk03/metrics.json").unlink()
+    (data / "results/moco-published-100-0-city-cuhk03/metrics.json").unlink()
     (data / "results/attributes-city-cuhk03/metrics.json").unlink()
     with pytest.raises(
         BadInput,
-        match=r"no metrics\.json for moco-100-0-city-cuhk03, attributes-city-cuhk03; .*'dvc repro'",
+        match=r"no metrics\.json for moco-published-100-0-city-cuhk03, attributes-city-cuhk03; "
+        r".*'dvc repro'",
     ):
         report(params, data)
     assert not (data / "report").exists()
@@ -79,7 +80,7 @@ def test_a_missing_branch_is_refused_and_nothing_is_written(make: Make) -> None:
 
 def test_a_result_that_lacks_figures_is_refused(make: Make) -> None:
     params, data = make()
-    path = data / "results/moco-100-0-city-cuhk03/metrics.json"
+    path = data / "results/moco-published-100-0-city-cuhk03/metrics.json"
     files.write_json(path, {"map": 0.5})
     with pytest.raises(BadInput, match=r"metrics\.json: lacks map_trapezoid, minp, cmc"):
         report(params, data)
@@ -98,8 +99,8 @@ def test_results_of_no_branch_are_named_and_not_used(make: Make) -> None:
         update={"branches": params.branches.model_copy(update={"seeds": (0,)})}
     )
     assert outcomes.stale(data / "results", fewer.branches) == [
-        "moco-100-1-city-cuhk03", "moco-100-1-city-market1501",
-        "random-100-1-city-cuhk03", "random-100-1-city-market1501",
+        "moco-published-100-1-city-cuhk03", "moco-published-100-1-city-market1501",
+        "random-published-100-1-city-cuhk03", "random-published-100-1-city-market1501",
     ]  # fmt: skip
     assert len(outcomes.read(data / "results", fewer.branches)) == 6
 
@@ -153,8 +154,10 @@ def test_what_evaluate_writes_is_what_report_reads(make: Make) -> None:
         "gallery_cameras": np.full(40, 2, np.int32),
     }
     measured = evaluate(**arrays, protocol="market1501", fars=(1e-3, 1e-2))
-    folder = data / "results/moco-100-0-city-market1501"
-    results.write(folder, measured, arrays, {"model": "moco-100-0", "set": "city-market1501"})
+    folder = data / "results/moco-published-100-0-city-market1501"
+    results.write(
+        folder, measured, arrays, {"model": "moco-published-100-0", "set": "city-market1501"}
+    )
     report(params, data)
     summary = (data / "report" / "summary.md").read_text()
     line = next(line for line in summary.splitlines() if line.startswith("| moco (pretrained"))

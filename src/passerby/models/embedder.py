@@ -30,7 +30,7 @@ class Embedder:
     the last digits.
 
     Example:
-        `features = Embedder.load("data/models/moco-100-0").embed([image, another])`
+        `features = Embedder.load("data/models/moco-published-100-0").embed([image, another])`
     """
 
     def __init__(self, network: Network, card: ModelCard) -> None:

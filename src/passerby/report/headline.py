@@ -13,14 +13,15 @@ NO_RIVAL = (
 
 
 def sentences(found: Sequence[Gain], params: Params) -> list[str]:
-    """The verdict on all gains, then a sentence for each pretrained start and percent.
+    """The verdict on all gains, then a sentence for each pretrained start, recipe and percent.
 
     Where there is only one of those, its sentence is the verdict.
     """
     arms = [init for init in params.branches.inits if init in params.arms]
     if not arms:
         return [NO_ARM]
-    groups = [list(group) for _, group in groupby(found, key=lambda gain: (gain.arm, gain.percent))]
+    alike = groupby(found, key=lambda gain: (gain.arm, gain.recipe, gain.percent))
+    groups = [list(group) for _, group in alike]
     alone = [arm for arm in arms if arm not in {gain.arm for gain in found}]
     return [
         *([_overall(found)] if len(groups) > 1 else []),
@@ -63,13 +64,14 @@ def signed(points: float) -> str:
 
 def _sentence(group: Sequence[Gain], params: Params) -> str:
     first = group[0]
+    recipe = f", {first.recipe}" if len(params.branches.recipes) > 1 else ""
     labels = f", {first.percent} % of the labels" if first.percent < 100 else ""
     parts = [
         f"{signed(gain.points)} mAP{f' over {gain.start}' if gain is first else ''} on {gain.set}"
         f"{' (never seen in training)' if never_seen(gain.set, params) else ''}"
         for gain in group
     ]
-    return f"{_verdict(group)} ({first.arm}{labels}): {_joined(parts)}; {_seeds(group)}."
+    return f"{_verdict(group)} ({first.arm}{recipe}{labels}): {_joined(parts)}; {_seeds(group)}."
 
 
 def _joined(parts: Sequence[str]) -> str:

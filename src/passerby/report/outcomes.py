@@ -24,22 +24,25 @@ NEEDED = ("map", "map_trapezoid", "minp", "cmc", "tar_at_far", "counts", "protoc
 class Model:
     """A trained model: a start finetuned on a share of the labels, or a baseline.
 
-    `percent` and `seed` are `None` for a baseline; 0 percent are features as they are.
+    `percent` and `seed` are `None` for a baseline; 0 percent are features as they are. Neither has
+    a recipe.
     """
 
     init: str
     percent: int | None
     seed: int | None
+    recipe: str = ""
 
     @property
     def name(self) -> str:
         """The name of its folder in `data/models`.
 
         Example:
-            >>> Model("moco", 10, 0).name, Model("attributes", None, None).name
-            ('moco-10-0', 'attributes')
+            >>> Model("moco", 10, 0, "bot").name, Model("attributes", None, None).name
+            ('moco-bot-10-0', 'attributes')
         """
-        return self.init if self.percent is None else f"{self.init}-{self.percent}-{self.seed}"
+        parts = (self.init, self.recipe, self.percent, self.seed)
+        return "-".join(str(part) for part in parts if part not in ("", None))
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,9 @@ class Outcome:
 
 def models(branches: Branches) -> list[Model]:
     """All models of the graph, baselines last."""
-    tuned = product(branches.inits, branches.percents, branches.seeds)
+    tuned = product(branches.inits, branches.recipes, branches.percents, branches.seeds)
     return [
-        *(Model(init, percent, seed) for init, percent, seed in tuned),
+        *(Model(init, percent, seed, recipe) for init, recipe, percent, seed in tuned),
         *(Model(init, 0, 0) for init in branches.unlabelled),
         *(Model(name, None, None) for name in branches.baselines),
     ]

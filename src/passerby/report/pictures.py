@@ -20,8 +20,8 @@ SMOOTH_SHARE = 0.02
 
 
 def looks(table: Sequence[Row]) -> dict[str, style.Look]:
-    """The look of each init and baseline."""
-    return {init: style.look(i) for i, init in enumerate(dict.fromkeys(r.init for r in table))}
+    """The look of each init (by each recipe) and baseline."""
+    return {line: style.look(i) for i, line in enumerate(dict.fromkeys(r.line for r in table))}
 
 
 def bars(table: Sequence[Row], params: Params) -> Figure:
@@ -31,7 +31,7 @@ def bars(table: Sequence[Row], params: Params) -> Figure:
     figure, grid = style.panels(1, len(names), 4.2, height)
     for axes, name in zip(grid[0], names, strict=True):
         for place, row in enumerate(table):
-            _bar(axes, place, row, name, looks(table)[row.init])
+            _bar(axes, place, row, name, looks(table)[row.line])
         axes.set_yticks(range(len(table)), [row.title for row in table])
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
@@ -91,11 +91,11 @@ def _curves(
                 for number, outcome in enumerate(row.on(name)):
                     points = outcome.curve(file)
                     kept = points[x] > least
-                    look = looks(table)[row.init]
+                    look = looks(table)[row.line]
                     axes.plot(
                         points[x][kept], points[y][kept], color=look.colour, linestyle=look.dash,
                         marker=look.marker, markevery=(0.02 + 0.03 * (number % 3), 0.2),
-                        label=row.init if number == 0 else None,
+                        label=row.line if number == 0 else None,
                     )  # fmt: skip
             axes.set_title(name if len(percents) == 1 else f"{name}, {percent} % of the labels")
             style.percent_axis(axes.yaxis)
@@ -110,8 +110,8 @@ def labels(table: Sequence[Row], params: Params) -> Figure | None:
     names = sets(params)
     figure, grid = style.panels(1, len(names), 4.2, 3.2)
     for axes, name in zip(grid[0], names, strict=True):
-        for init in params.branches.inits:
-            _labels_line(axes, [row for row in table if row.init == init], name, looks(table)[init])
+        for line, look in looks(table).items():
+            _labels_line(axes, [row for row in table if row.line == line], name, look)
         axes.set_xscale("log")
         axes.minorticks_off()
         axes.set_xticks(params.branches.percents, [str(p) for p in params.branches.percents])
@@ -128,15 +128,17 @@ def _labels_line(axes: Axes, line: Sequence[Row], set_name: str, look: style.Loo
     points = sorted(
         (row.percent, pooled)
         for row in line
-        if row.percent is not None and (pooled := row.pooled(MAP, set_name)) is not None
+        if row.percent and (pooled := row.pooled(MAP, set_name)) is not None
     )
+    if not points:
+        return
     percents = [percent for percent, _ in points]
     means = np.array([pooled.mean for _, pooled in points])
     down = means - [pooled.low for _, pooled in points]
     up = np.array([pooled.high for _, pooled in points]) - means
     axes.errorbar(
         percents, means, yerr=np.abs([down, up]), capsize=3,
-        color=look.colour, linestyle=look.dash, marker=look.marker, label=line[0].init,
+        color=look.colour, linestyle=look.dash, marker=look.marker, label=line[0].line,
     )  # fmt: skip
 
 
@@ -226,7 +228,7 @@ def distances(table: Sequence[Row], params: Params) -> Figure:
     for line, row in zip(grid, shown, strict=True):
         for axes, name in zip(line, names, strict=True):
             _distance_panel(axes, row.on(name)[0].curve("distances"))
-            axes.set_title(f"{row.init} on {name}")
+            axes.set_title(f"{row.line} on {name}")
     for axes in grid[-1]:
         axes.set_xlabel("distance")
     style.legend_below(figure, grid[0][0])

@@ -14,7 +14,7 @@ from passerby.report.outcomes import Outcome
 from passerby.report.rows import columns
 from passerby.settings import Params
 
-ABOUT = ("model", "init", "percent", "seed", "set")
+ABOUT = ("model", "init", "recipe", "percent", "seed", "set")
 
 
 def record(out: Path, params: Params, data: Path = Path("data"), add: bool = False) -> int:
@@ -63,7 +63,7 @@ def _rows_of(table: Path, like: dict[str, str]) -> list[dict[str, str]]:
 
 def _about(outcome: Outcome) -> dict[str, str]:
     model = outcome.model
-    told = (model.name, model.init, model.percent, model.seed, outcome.set)
+    told = (model.name, model.init, model.recipe, model.percent, model.seed, outcome.set)
     return dict(zip(ABOUT, ("" if part is None else str(part) for part in told), strict=True))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from passerby.report.outcomes import Outcome
 from passerby.settings import Params
@@ -39,10 +40,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """An init at one percent with its seeds, or a baseline: what the tables show as one line."""
+    """An init by one recipe at one percent with its seeds, or a baseline: a line of the tables."""
 
     init: str
+    recipe: str
     percent: int | None
+    line: str
+    """What is the same at every percent: init, and recipe where there are several."""
     title: str
     outcomes: tuple[Outcome, ...]
 
@@ -61,21 +65,20 @@ MAP = Column("mAP", lambda outcome: float(outcome.metrics["map"]))
 
 
 def rows(outcomes: Sequence[Outcome], params: Params) -> list[Row]:
-    """One row for each percent (greatest first) and init, then one for each baseline."""
-    keys = dict.fromkeys((outcome.model.init, outcome.model.percent) for outcome in outcomes)
+    """One row for each percent (greatest first), init and recipe, then one for each baseline."""
+    groups: dict[tuple[str, str, int | None], list[Outcome]] = {}
+    for outcome in outcomes:
+        model = outcome.model
+        groups.setdefault((model.init, model.recipe, model.percent), []).append(outcome)
     several = len(params.branches.percents) > 1
-    return [
-        Row(
-            init,
-            percent,
-            titled(init, percent, several),
-            tuple(o for o in outcomes if (o.model.init, o.model.percent) == (init, percent)),
-        )
-        for init, percent in sorted(keys, key=lambda key: -(key[1] or 0))
-    ]
+    found = []
+    for (init, recipe, percent), held in groups.items():
+        line = f"{init}, {recipe}" if recipe and len(params.branches.recipes) > 1 else init
+        found.append(Row(init, recipe, percent, line, titled(line, percent, several), tuple(held)))
+    return sorted(found, key=lambda row: -(row.percent or 0))
 
 
-def titled(init: str, percent: int | None, several: bool) -> str:
+def titled(line: str, percent: int | None, several: bool) -> str:
     """What tables call an init at a share of the labels, or a baseline.
 
     Example:
@@ -83,8 +86,8 @@ def titled(init: str, percent: int | None, several: bool) -> str:
         ('moco, no label', 'moco, 10 %', 'attributes')
     """
     if percent == 0:
-        return f"{init}, no label"
-    return f"{init}, {percent} %" if several and percent else init
+        return f"{line}, no label"
+    return f"{line}, {percent} %" if several and percent else line
 
 
 def columns(outcomes: Sequence[Outcome]) -> list[Column]:
@@ -131,6 +134,7 @@ class Gain:
 
     arm: str
     start: str
+    recipe: str
     percent: int
     set: str
     values: tuple[float, ...]
@@ -143,24 +147,25 @@ class Gain:
 
 
 def gains(table: Sequence[Row], params: Params) -> list[Gain]:
-    """The gain of each pretrained init on each set at each percent.
+    """The gain of each pretrained init on each set, by each recipe at each percent.
 
     The other side is what the arm began from. An arm whose start was not finetuned has no gain.
     """
-    of = {(row.init, row.percent): row for row in table}
+    of = {(row.init, row.recipe, row.percent): row for row in table}
     found = []
     for arm in (init for init in params.branches.inits if init in params.arms):
         start = params.arms[arm].start
         known = start in params.branches.inits
         both = {arm, start} <= {*params.branches.unlabelled}
-        percents = [*sorted(params.branches.percents, reverse=True), *([0] if both else [])]
-        for percent in percents if known else ():
+        percents = sorted(params.branches.percents, reverse=True)
+        ways = [*product(percents, params.branches.recipes), *([(0, "")] if both else [])]
+        for percent, recipe in ways if known else ():
             for name in sets(params):
-                ours, theirs = of[arm, percent].on(name), of[start, percent].on(name)
+                ours, theirs = (of[init, recipe, percent].on(name) for init in (arm, start))
                 values = tuple(
                     a.metrics["map"] - b.metrics["map"] for a, b in zip(ours, theirs, strict=True)
                 )
-                found.append(Gain(arm, start, percent, name, values))
+                found.append(Gain(arm, start, recipe, percent, name, values))
     return found
 
 

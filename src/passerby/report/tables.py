@@ -69,12 +69,12 @@ def results(table: Sequence[Row], found: Sequence[Gain], params: Params, set_nam
     shown = columns([outcome for row in table for outcome in row.on(set_name)])
     several = len(params.branches.seeds) > 1
     best = {column.title: _best(table, column, set_name) for column in shown}
-    gains = {(gain.arm, gain.percent): gain for gain in found if gain.set == set_name}
+    gains = {(g.arm, g.recipe, g.percent): g for g in found if g.set == set_name}
     head = ("start or model", *(["seeds"] if several else []), "mAP", "gain")
     lines = []
     for row in table:
         cells = [_figure(row.pooled(column, set_name), best[column.title]) for column in shown]
-        gain = gains.get((row.init, row.percent)) if row.percent is not None else None
+        gain = gains.get((row.init, row.recipe, row.percent or 0))
         seeds = [Cell(str(len(row.on(set_name))))] if several else []
         lines.append((_name(row, params), *seeds, cells[0], _gain(gain), *cells[1:]))
     titles = (*head, *(column.title for column in shown[1:]))

@@ -52,6 +52,7 @@ def starts(folder: Path, params: Params) -> Table:
         header = _header(folder / f"{init}.safetensors")
         fresh = header.get("fresh", [])
         text = f"{len(fresh)} of its tensors: {listing(sorted(fresh), 4)}" if fresh else "none"
+        text = "all" if fresh == ["*"] else text
         title = header.get("title", "")
         lines.append((init, f"{header['source']}{f' ({title})' if title else ''}", text))
     return plain("Where training started", ("init", "source", "started afresh"), lines)

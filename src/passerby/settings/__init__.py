@@ -11,7 +11,15 @@ from passerby.settings.data import (
     Videos,
     World,
 )
-from passerby.settings.learning import Attributes, Encoder, Finetune, Recipe, Start, Validation
+from passerby.settings.learning import (
+    Attributes,
+    Crossvalidate,
+    Encoder,
+    Finetune,
+    Recipe,
+    Start,
+    Validation,
+)
 from passerby.settings.params import Branches, Compute, Evaluate, Params, Report
 from passerby.settings.pretraining import Arm, Mining, Monitor, Pretrain
 from passerby.settings.read import read, validate
@@ -24,6 +32,7 @@ __all__ = [
     "Branches",
     "Compute",
     "Crops",
+    "Crossvalidate",
     "Detect",
     "Encoder",
     "Evaluate",

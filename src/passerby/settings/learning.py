@@ -157,6 +157,16 @@ class Finetune(Section):
         return self
 
 
+class Crossvalidate(Section):
+    """Section `crossvalidate`: recipes set side by side on labelled people who are held out."""
+
+    folds: int = Field(default=5, ge=2)
+    """Parts that the labelled people are dealt into; each is held out in turn."""
+    percent: int = Field(default=10, ge=1, le=100)
+    """Share of the labelled identities."""
+    seed: int = 0
+
+
 class Recipe(Section):
     """An entry of `recipes`: one way to finetune. What is given replaces `finetune`'s."""
 

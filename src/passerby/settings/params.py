@@ -8,7 +8,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from passerby.errors import BadInput, nearest
 from passerby.settings.data import BenchmarkSource, Crops, Detect, Videos, World
-from passerby.settings.learning import Attributes, Encoder, Finetune, Recipe, Start
+from passerby.settings.learning import Attributes, Crossvalidate, Encoder, Finetune, Recipe, Start
 from passerby.settings.pretraining import Arm, Pretrain
 from passerby.settings.section import Count, Name, Section
 from passerby.settings.wording import worded
@@ -89,6 +89,7 @@ class Params(Section):
     arms: dict[Name, Arm] = Field(min_length=1)
     finetune: Finetune
     recipes: dict[Name, Recipe] = Field(min_length=1)
+    crossvalidate: Crossvalidate = Crossvalidate()
     attributes: Attributes
     evaluate: Evaluate = Evaluate()
     report: Report = Report()
