@@ -46,9 +46,7 @@ def test_a_row_holds_the_figures_of_one_branch_and_what_made_them(
 def test_other_settings_have_another_hash(make: Make, repository: str, tmp_path: Path) -> None:
     params, data = make()
     record(tmp_path / "one.tsv", params, data)
-    other = params.model_copy(
-        update={"finetune": params.finetune.model_copy(update={"lr": 1e-3})}
-    )
+    other = params.model_copy(update={"finetune": params.finetune.model_copy(update={"lr": 1e-3})})
     record(tmp_path / "two.tsv", other, data)
     one, two = ((tmp_path / name).read_text().split("\n")[1] for name in ("one.tsv", "two.tsv"))
     assert one.rpartition("\t")[0] == two.rpartition("\t")[0]
@@ -105,9 +103,7 @@ def test_rows_of_other_settings_are_not_added_to(
     out = tmp_path / "rows.tsv"
     record(out, params, data)
     before = out.read_text()
-    other = params.model_copy(
-        update={"finetune": params.finetune.model_copy(update={"lr": 1e-3})}
-    )
+    other = params.model_copy(update={"finetune": params.finetune.model_copy(update={"lr": 1e-3})})
     with pytest.raises(BadInput, match=r"rows.tsv, line 2: a row of settings \w+, these are \w+"):
         record(out, other, data, add=True)
     assert out.read_text() == before

@@ -6,6 +6,7 @@ images, a few of each person (its `few_ims`, "few-shot").
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from itertools import compress
 from pathlib import Path
 
 from passerby import seeds
@@ -15,6 +16,32 @@ from passerby.errors import BadInput, listing
 
 NUMBERED_HERE = ("msmt17", "folder", "csv")
 """Kinds whose people get numbers when they are read: a list of numbers is of other people."""
+
+
+def labelled_part(
+    benchmark: Benchmark, share_of: str, percent: int, seed: int, lists_folder: str = ""
+) -> Benchmark:
+    """The set with nothing but the training images whose labels are used.
+
+    Args:
+        benchmark: The set that is trained on.
+        share_of: `people`, all images of a share of them, or `images`, a share of everybody's.
+        percent: The share, 1 to 100.
+        seed: Draws it where there are no lists.
+        lists_folder: LUPerson's `few_ids` or `few_ims` folder; empty to draw.
+
+    Raises:
+        BadInput: as `labelled_people` or `labelled_images`.
+    """
+    if share_of == "images":
+        paths = set(labelled_images(benchmark, percent, seed, lists_folder))
+        kept = [row.split == "train" and row.path in paths for row in benchmark.rows]
+    else:
+        people = set(labelled_people(benchmark, percent, seed, lists_folder))
+        kept = [row.split == "train" and row.person in people for row in benchmark.rows]
+    pairs = zip(benchmark.rows, benchmark.hashes, strict=True)
+    rows, hashes = zip(*compress(pairs, kept), strict=True)
+    return Benchmark(benchmark.header, benchmark.root, tuple(rows), tuple(hashes))
 
 
 def labelled_people(

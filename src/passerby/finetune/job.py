@@ -46,25 +46,29 @@ class Job(Section):
         return index.read(self.index, self.root)
 
     @cached_property
-    def labelled(self) -> tuple[int, ...]:
-        """The people whose labels are used."""
-        lists = self.plan.label_lists
-        return fractions.labelled_people(self.benchmark, self.percent, self.seed, lists)
+    def labelled(self) -> Benchmark:
+        """The part of it whose labels are used."""
+        plan = self.plan
+        return fractions.labelled_part(
+            self.benchmark, plan.share_of, self.percent, self.seed, plan.label_lists
+        )
 
     @cached_property
     def people(self) -> tuple[int, ...]:
-        """Those of them that are trained on."""
-        return validation.split(self.labelled, self.plan.validation, self.seed)[0]
+        """The labelled people that are trained on."""
+        known = self.labelled.people("train")
+        return validation.split(known, self.plan.validation, self.seed)[0]
 
     @cached_property
     def held_out(self) -> tuple[int, ...]:
-        """Those of them that are not."""
-        return validation.split(self.labelled, self.plan.validation, self.seed)[1]
+        """The labelled people that are not."""
+        known = self.labelled.people("train")
+        return validation.split(known, self.plan.validation, self.seed)[1]
 
     @cached_property
     def images(self) -> list[bridge.Item]:
         """The images that are trained on."""
-        return bridge.items(self.benchmark, self.people)
+        return bridge.items(self.labelled, self.people)
 
     @cached_property
     def schedule(self) -> Schedule:
@@ -74,12 +78,8 @@ class Job(Section):
     @cached_property
     def hashes(self) -> dict[str, str]:
         """Hashes of the weights to start from and of the labelled images."""
-        rows = zip(self.benchmark.rows, self.benchmark.hashes, strict=True)
-        labelled = [
-            pair for pair in rows if pair[0].split == "train" and pair[0].person in self.labelled
-        ]
-        images = files.fingerprint([self.benchmark.name, labelled])
-        return {"init": files.sha256(self.init), "images": images}
+        known = [self.labelled.name, self.labelled.rows, self.labelled.hashes]
+        return {"init": files.sha256(self.init), "images": files.fingerprint(known)}
 
     def contract_of_run(self) -> dict[str, Any]:
         """Everything that decides the bytes that the run ends with."""

@@ -155,7 +155,7 @@ class Keeper:
             if job.held_out:
                 table = History(folder / VALIDATION, SCORES, texts[VALIDATION])
                 self._tables[VALIDATION] = table
-                self._judge = Judge(job.benchmark, job.held_out, job.plan, job.seed, job.threads)
+                self._judge = Judge(job.labelled, job.held_out, job.plan, job.seed, job.threads)
         self._saved_at = time.monotonic()
 
     def run(self) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from passerby.report import headline, outcomes, pictures, published, style, tables, why
+from passerby.report import candidates, headline, outcomes, pictures, published, style, tables, why
 from passerby.report.rows import Gain, Row, gains, rows, sets
 from passerby.report.tables import Table
 from passerby.settings import Params
@@ -72,6 +72,7 @@ def gather(params: Params, data: Path) -> Content:
         tuple(gain for gain in gained if gain.percent == max(params.branches.percents)),
         (
             _results(table, gained, params),
+            *_candidates(params, data),
             _published(),
             _why(table, params, data),
             _measured(table, params),
@@ -91,6 +92,11 @@ def _results(table: Sequence[Row], gained: Sequence[Gain], params: Params) -> Se
         ),
     ]
     return Section("Results", each, tuple(picture for picture in drawn if picture))
+
+
+def _candidates(params: Params, data: Path) -> tuple[Section, ...]:
+    table = candidates.compared(data / "validation", params)
+    return (Section("Ways of finetuning", (table,), (), (candidates.RULE,)),) if table else ()
 
 
 def _published() -> Section:

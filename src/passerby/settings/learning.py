@@ -134,8 +134,11 @@ class Finetune(Section):
     average_share: Fraction = 0.0
     """Share of the iterations, the last ones, whose mean weights the model has; 0: the last."""
     validation: Validation = Validation()
+    share_of: Literal["people", "images"] = "people"
+    """What `branches.percents` are shares of: all images of some people, or some of everybody's."""
     label_lists: str = ""
-    """Folder with LUPerson's `few_ids` lists; without it identities are drawn by seed."""
+    """Folder with LUPerson's `few_ids` (of people) or `few_ims` lists (of images); without it they
+    are drawn by seed."""
     workers: Natural = 0
     """Processes that read and augment; they decide no bytes."""
     precision: Precision = "auto"

@@ -1,7 +1,7 @@
 """Labelled training images on which an encoder is scored while it is trained.
 
-One image of each person and camera is a query, the others are the gallery. Such a score compares
-settings and draws curves; no test set takes part.
+One image of each person and camera is a query. Such a score compares settings and draws curves; no
+test set takes part.
 """
 
 import numpy as np
@@ -30,14 +30,17 @@ class Panel:
         items: The images.
         protocol: Name of the rules, that of the benchmark.
         seed: Draws which images are queries.
+        whole: Whether queries are in the gallery too. Where a person has few images it is empty
+            otherwise; no query meets itself, since its own camera's matches are left out.
 
     Raises:
         BadInput: an image cannot be read.
     """
 
-    def __init__(self, items: Items, protocol: str, seed: int) -> None:
+    def __init__(self, items: Items, protocol: str, seed: int, whole: bool = False) -> None:
         self._items, self._protocol = items, protocol
         self._queries = queries(items, seed)
+        self._gallery = np.ones(len(items), bool) if whole else ~self._queries
         self._images = [read_image(path) for path in items.paths]
 
     def score(self, embedder: Embedder, threads: int) -> dict[str, float]:
@@ -47,7 +50,7 @@ class Panel:
             BadInput: nobody is in two cameras.
         """
         features = embedder.embed(self._images, BATCH, threads=threads)
-        query, gallery = self._queries, ~self._queries
+        query, gallery = self._queries, self._gallery
         found = evaluate(
             query_features=features[query],
             gallery_features=features[gallery],
