@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from passerby.errors import BadInput
 from passerby.models import backbones
 from passerby.settings import Encoder
 from passerby.vision import torchvision
@@ -75,3 +76,12 @@ def test_building_leaves_the_global_random_state_alone():
     backbones.build(Encoder(architecture="resnet18"))
     backbones.shapes(Encoder(architecture="resnet18"))
     assert torch.equal(torch.rand(3), wanted)
+
+
+def test_a_backbone_of_fast_reids_own_is_refused_with_those_that_are_built_here():
+    with pytest.raises(BadInput) as refused:
+        backbones.build(Encoder(architecture="resnest50"))
+    assert str(refused.value) == (
+        "encoder.architecture: 'resnest50' is fast-reid's own: it can be finetuned from a file or "
+        "at random; here one of resnet18, resnet34, resnet50, resnet101 was wanted"
+    )

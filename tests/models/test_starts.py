@@ -28,7 +28,7 @@ def test_random_start_is_decided_by_its_seed(out, encoder):
     assert len(account.fresh) == 120
     state, header = init_file.read(out)
     assert torch.equal(state["conv1.weight"], backbones.build(encoder, 4).conv1.weight)
-    assert header == InitHeader.of(encoder, "random, seed 4", title="random")
+    assert header == InitHeader.of(encoder, "random, seed 4", fresh=("*",), title="random")
     before = out.read_bytes()
     starts.initialise("random", Start(kind="random", seed=4), encoder, out)
     assert out.read_bytes() == before
@@ -171,3 +171,39 @@ def test_imagenet_part_is_an_imagenet_start_without_layer_4s_convolutions(realda
     assert all(torch.equal(found[name], raw[name]) for name in raw)
     for block in ("layer4.0", "layer4.1"):
         assert found[f"{block}.bn2.weight"].abs().sum() == 0
+
+
+def test_a_backbone_of_fast_reids_own_starts_at_random_with_nothing(out):
+    encoder = Encoder(architecture="vit-base")
+    starts.initialise("random", Start(kind="random", seed=4), encoder, out)
+    assert init_file.read(out) == (
+        {},
+        InitHeader.of(encoder, "random, seed 4", fresh=("*",), title="random"),
+    )
+
+
+def test_a_backbone_of_fast_reids_own_takes_a_file_as_it_is_named(tmp_path, out):
+    encoder = Encoder(architecture="resnest50")
+    state = {"model": {"backbone.conv1.0.weight": torch.ones(2), "heads.weight": torch.ones(3)}}
+    torch.save(state, tmp_path / "zoo.pth")
+    start = Start(
+        kind="file",
+        file=str(tmp_path / "zoo.pth"),
+        sha256=files.sha256(tmp_path / "zoo.pth"),
+        fresh=("layer4.*",),
+    )
+    account = starts.initialise("zoo", start, encoder, out)
+    found, header = init_file.read(out)
+    assert list(found) == ["conv1.0.weight"]
+    assert account.left_out == ("heads.weight",)
+    assert header.fresh == ("layer4.*",)  # checked when fast-reid builds the backbone
+
+
+def test_a_backbone_of_fast_reids_own_is_not_torchvisions(out):
+    with pytest.raises(BadInput) as refused:
+        starts.initialise(
+            "imagenet", Start(kind="torchvision"), Encoder(architecture="vit-base"), out
+        )
+    assert str(refused.value) == (
+        "starts.imagenet: torchvision has no weights of 'vit-base'; give a file"
+    )

@@ -154,3 +154,39 @@ def test_features_without_any_label_have_rows_and_gains_of_their_own(make: Make)
     assert lines["moco, no label"][1:3] == ["30.0", "+20.0"]
     assert lines["random, no label"][1:3] == ["10.0", ""]
     assert list(lines)[:4] == ["random", "moco", "random, no label", "moco, no label"]
+
+
+def test_several_recipes_are_lines_of_their_own(make: Make) -> None:
+    params, data = make(
+        sections={"recipes": {"gentle": {"loaded_lr_factor": 0.1}}},
+        recipes=["published", "gentle"],
+    )
+    found = content.gather(params, data)
+    (table,) = [t for t in found.sections[0].tables if t.caption.startswith("city-market1501")]
+    titles = [line[0].text for line in table.lines]
+    assert titles[:4] == ["random, published", "random, gentle", "moco, published", "moco, gentle"]
+    assert any("(moco, gentle)" in sentence for sentence in found.sentences)
+
+
+def test_candidates_are_set_side_by_side_and_the_best_mean_is_chosen(make: Make) -> None:
+    recipes = {"gentle": {"loaded_lr_factor": 0.1}}
+    params, data = make(sections={"recipes": recipes}, candidates=["published", "gentle"])
+    (data / "validation").mkdir()
+    for init, recipe, values in (
+        ("random", "published", (0.2, 0.3)),
+        ("random", "gentle", (0.1, 0.2)),
+        ("moco", "published", (0.2, 0.2)),
+        ("moco", "gentle", (0.5, 0.3)),
+    ):
+        lines = [f"{fold}\t8\t2\t4\t{value}\t0.5" for fold, value in enumerate(values)]
+        head = "fold\tpeople\theld_out\titeration\tmap\trank_1"
+        (data / "validation" / f"{init}-{recipe}.tsv").write_text("\n".join([head, *lines]) + "\n")
+    (section,) = [
+        s for s in content.gather(params, data).sections if s.title == "Ways of finetuning"
+    ]
+    random, moco, mean = section.tables[0].lines
+    assert [cell.text for cell in random] == ["random", "25.0", "15.0"]
+    assert [(cell.text, cell.small, cell.mark) for cell in moco[1:]] == [
+        ("20.0", "20.0 to 20.0", ""), ("40.0", "30.0 to 50.0", "best"),
+    ]  # fmt: skip
+    assert [(cell.text, cell.small) for cell in mean[1:]] == [("22.5", ""), ("27.5", "chosen")]

@@ -186,3 +186,37 @@ def test_the_paper_profile_pretrains_as_luperson_published() -> None:
     assert params.encoder.architecture == "resnet50"
     assert params.encoder.mean == (0.3525, 0.3106, 0.3140)
     assert params.encoder.deviation == (0.2660, 0.2522, 0.2505)
+
+
+def test_a_recipe_replaces_any_key_of_finetuning_also_fast_reids() -> None:
+    given = {"lr": 1e-3, "fastreid": {"SOLVER": {"OPT": "SGD"}}, "validation": {"folds": 3}}
+    text = changed(recipes={"mine": given}, finetune={"fastreid": {"SOLVER": {"GAMMA": 0.5}}})
+    found = settings.validate(text, "params.yaml").recipe("mine")
+    assert (found.lr, found.validation.folds, found.recipe) == (1e-3, 3, "bot")
+    assert found.fastreid == {"SOLVER": {"OPT": "SGD", "GAMMA": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"recipe": "bott"}, "recipes.mine.recipe (line"),
+        ({"loaded_lr": 1}, "unknown (did you mean 'loaded_lr_factor'?)"),
+        ({"validation": {"folds": 1}}, "1 fold holds out everybody; 0 holds out nobody, 5 a fifth"),
+        ({"validation": {"folds": 3, "fold": 3}}, "no fold 3 of 3; they count from 0"),
+        ({"validation": {"keep": "best"}}, "keep 'best' needs people to score: give 'folds'"),
+        ({"epochs": 3}, "both 'iterations' and 'epochs' are given"),
+        ({"iterations": 350}, "350 iterations are no whole epochs of 100"),
+        ({"steps_share": [0.05]}, "steps_share 0.05 lies before the end of the warm-up, 0.1"),
+        ({"height_px": 128}, "recipes.mine.height_px (line"),
+        ({"benchmark": "city-cuhk03"}, "all recipes have one: 'city-market1501'"),
+    ],
+)
+def test_what_is_wrong_with_a_recipe_is_said_at_its_key(given: dict[str, Any], words: str) -> None:
+    assert words in message(changed(recipes={"mine": given}))
+
+
+@pytest.mark.parametrize("key", ["recipes", "candidates"])
+def test_a_recipe_that_is_not_there_is_answered_with_those_that_are(key: str) -> None:
+    said = message(changed(branches={key: ["publishd"]}))
+    assert f"branches.{key}" in said
+    assert "no such entry 'publishd' (did you mean 'published'?); known: published" in said
