@@ -68,6 +68,15 @@ def test_the_arms_that_are_shown_are_arms() -> None:
     assert params.arm("mined").mining.share == 0.8
 
 
+def test_the_recipes_that_are_shown_are_recipes() -> None:
+    text = (ROOT / "docs" / "finetuning.md").read_text()
+    (block,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    values = yaml.safe_load((ROOT / "profiles" / "city.yaml").read_text())
+    values["recipes"] = yaml.safe_load(block)["recipes"]
+    params = settings.validate(yaml.safe_dump(values), "docs/finetuning.md")
+    assert params.recipe("stronger").fastreid == {"MODEL": {"HEADS": {"MARGIN": 0.25}}}
+
+
 def test_the_profiles_are_all_in_the_table() -> None:
     table = TEXT.split("## Profiles")[1].split("## ")[0]
     shown = re.findall(r"^\| `([\w-]+)` \|", table, re.M)

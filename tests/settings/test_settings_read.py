@@ -220,3 +220,14 @@ def test_a_recipe_that_is_not_there_is_answered_with_those_that_are(key: str) ->
     said = message(changed(branches={key: ["publishd"]}))
     assert f"branches.{key}" in said
     assert "no such entry 'publishd' (did you mean 'published'?); known: published" in said
+
+
+def test_a_backbone_of_fast_reids_own_is_finetuned_only() -> None:
+    said = message(changed(encoder={"architecture": "resnest50"}))
+    for key in ("arms", "branches.unlabelled", "branches.baselines"):
+        assert f"{key} (line" in said
+    assert "'resnest50' can be finetuned only: leave this empty" in said
+    values = yaml.safe_load(changed(encoder={"architecture": "resnest50"}))
+    values["arms"] = {}
+    values["branches"] |= {"inits": ["random"], "unlabelled": [], "baselines": []}
+    settings.validate(yaml.safe_dump(values), "params.yaml")

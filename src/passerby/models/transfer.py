@@ -25,8 +25,8 @@ from passerby.settings import Encoder
 _WRAPPERS = {"module", "_orig_mod"}
 # Where the backbone lies inside a larger model: MoCo (LUPerson's too), fast-reid.
 _INSIDE = ("encoder_q.", "backbone.")
-# Heads: torchvision's and MoCo's, fast-reid's, passerby's.
-_HEADS = ("fc.", "heads.", "neck.")
+# Heads: torchvision's and MoCo's, fast-reid's, passerby's, and timm's of a vision transformer.
+_HEADS = ("fc.", "heads.", "neck.", "head.", "pre_logits.")
 _COUNTER = ".num_batches_tracked"
 
 
@@ -104,7 +104,8 @@ def backbone_state(raw: Mapping[str, Any]) -> dict[str, Tensor]:
     """The backbone's tensors under bare torchvision names, out of any scheme that is known.
 
     Known: bare names; torchvision with `fc`; MoCo and LUPerson (`{epoch, arch, state_dict}`,
-    `module.encoder_q.`); fast-reid (`{model}`, `backbone.`); each also under DDP and torch.compile.
+    `module.encoder_q.`); fast-reid (`{model}`, `backbone.`); timm, whose ResNets and vision
+    transformers have these names too; each also under DDP and torch.compile.
 
     Raises:
         BadInput: there are no tensors, or two of them bear one name.

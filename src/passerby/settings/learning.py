@@ -17,6 +17,8 @@ from passerby.settings.section import (
 )
 
 Precision = Literal["auto", "fp32", "bf16"]
+RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101")
+"""Architectures of passerby's own; the others are fast-reid's, and can be finetuned only."""
 Architecture = Literal[
     "resnet18",
     "resnet34",

@@ -8,7 +8,15 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from passerby.errors import BadInput, nearest
 from passerby.settings.data import BenchmarkSource, Crops, Detect, Videos, World
-from passerby.settings.learning import Attributes, Crossvalidate, Encoder, Finetune, Recipe, Start
+from passerby.settings.learning import (
+    RESNETS,
+    Attributes,
+    Crossvalidate,
+    Encoder,
+    Finetune,
+    Recipe,
+    Start,
+)
 from passerby.settings.pretraining import Arm, Pretrain
 from passerby.settings.section import Count, Name, Section
 from passerby.settings.wording import worded
@@ -86,7 +94,7 @@ class Params(Section):
     encoder: Encoder = Encoder()
     starts: dict[Name, Start]
     pretrain: Pretrain
-    arms: dict[Name, Arm] = Field(min_length=1)
+    arms: dict[Name, Arm] = Field(default_factory=dict)
     finetune: Finetune
     recipes: dict[Name, Recipe] = Field(min_length=1)
     crossvalidate: Crossvalidate = Crossvalidate()
@@ -201,6 +209,16 @@ class Params(Section):
         for name, start in self.starts.items():
             if start.kind == "file" and not (start.file and start.sha256):
                 yield f"starts.{name}", "kind 'file' needs 'file' and its 'sha256'"
+        if self.encoder.architecture not in RESNETS:
+            branches = self.branches
+            for key, asked in (
+                ("arms", self.arms),
+                ("branches.unlabelled", branches.unlabelled),
+                ("branches.baselines", branches.baselines),
+            ):
+                if asked:
+                    text = f"'{self.encoder.architecture}' can be finetuned only: leave this empty"
+                    yield key, text
         if self.detect.method != "pickles" and not self.detect.model:
             yield "detect.model", f"method '{self.detect.method}' needs a model: a name or a path"
         for percent in self.branches.percents:
