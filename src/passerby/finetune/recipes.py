@@ -73,6 +73,11 @@ _FAMILIES = {
     "resnest": ("resnest50", "resnest101"),
     "vit": ("vit-base", "vit-small"),
 }
+_LOSSES = {
+    "Baseline": ("CrossEntropyLoss", "TripletLoss", "CircleLoss", "Cosface"),
+    "MGN": ("CrossEntropyLoss", "TripletLoss"),
+}
+"""What `losses` in `meta_arch/baseline.py` and `mgn.py` look for; other names they pass over."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ def config(plan: Finetune, encoder: Encoder, people: int, images: int) -> Any:
 
     Raises:
         BadInput: the recipe has no such network, or a key of `fastreid` cannot be set; a cosine
-            that has no epoch left (row S6).
+            that has no epoch left (row S6); pictures that MGN cannot cut into its parts.
     """
     recipe = RECIPES[plan.recipe]
     cfg = fastreid.config.get_cfg()
@@ -126,6 +131,8 @@ def config(plan: Finetune, encoder: Encoder, people: int, images: int) -> Any:
     cfg.MODEL.DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
     cfg.freeze()
     _check_cosine(cfg, schedule(plan, images))
+    _check_parts(cfg)
+    _check_losses(cfg)
     return cfg
 
 
@@ -219,7 +226,7 @@ def _rates(plan: Finetune, table: Table, run: Schedule) -> Table:
         "SOLVER.WARMUP_ITERS": run.warmup,
         "SOLVER.FREEZE_ITERS": run.frozen,
     }
-    if "SOLVER.STEPS" in table:
+    if plan.steps_share is not None or "SOLVER.STEPS" in table:
         shares = plan.steps_share if plan.steps_share is not None else _published_falls(table)
         changed["SOLVER.STEPS"] = [
             upstream_step(share * run.iterations, run.per_epoch, run.warmup) for share in shares
@@ -275,6 +282,27 @@ def _check_cosine(cfg: Any, run: Schedule) -> None:
         )
 
 
+def _check_parts(cfg: Any) -> None:
+    """Refuse pictures too low for MGN: its `chunk` cuts four rows into two parts, not three."""
+    height_px = cfg.INPUT.SIZE_TRAIN[0]
+    if cfg.MODEL.META_ARCHITECTURE == "MGN" and math.ceil(height_px / 16) in (1, 2, 4):
+        raise BadInput(
+            f"finetune.height_px: MGN cannot cut {height_px} px into three parts: a row of its "
+            "features is 16 px, and it needs three rows, or five and more"
+        )
+
+
+def _check_losses(cfg: Any) -> None:
+    """Refuse losses that fast-reid would leave out without a word."""
+    known = _LOSSES[cfg.MODEL.META_ARCHITECTURE]
+    for name in cfg.MODEL.LOSSES.NAME:
+        if name not in known:
+            raise BadInput(
+                f"finetune.fastreid.MODEL.LOSSES.NAME: '{name}' is not computed by "
+                f"{cfg.MODEL.META_ARCHITECTURE}; it knows {', '.join(known)}"
+            )
+
+
 def _overrides(cfg: Any, nested: Mapping[str, Any], at: str = "") -> Iterator[tuple[str, Any]]:
     """fast-reid's keys that `finetune.fastreid` sets, as `(key, value)`, checked."""
     for name, value in nested.items():
@@ -300,12 +328,31 @@ def _node(cfg: Any, at: str) -> Any:
     return cfg
 
 
+def _is_number(value: Any) -> bool:
+    """Whether it is one, or the text of one: `7e-07`, as dvc writes it, is no number in YAML 1.1.
+
+    Example:
+        >>> [_is_number(value) for value in (1, 0.5, "7e-07", True, "high")]
+        [True, True, True, False, False]
+    """
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return not isinstance(value, bool)
+
+
 def _coerced(key: str, value: Any, before: Any) -> Any:
     """The value in the type that fast-reid's default has; yacs takes no other."""
-    if isinstance(before, float) and isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(before, float) and _is_number(value):
         return float(value)
     if isinstance(before, tuple | list) and isinstance(value, tuple | list):
         return type(before)(value)
+    if isinstance(before, Mapping):
+        raise BadInput(
+            f"finetune.fastreid.{key}: found {value!r}, wanted a section with some of "
+            f"{', '.join(before)}"
+        )
     if type(value) is not type(before):
         raise BadInput(
             f"finetune.fastreid.{key}: found {value!r}, wanted a {type(before).__name__} such as "
