@@ -57,8 +57,11 @@ class Start:
     def came_along(self, parameter: str) -> bool:
         """Whether a parameter of the model came with the start, and does not start afresh."""
         name = backbone_name(parameter)
+        plain = name.replace(".BN.", ".")  # in an IBN network, of which the file may know nothing
         fresh = self.header.fresh
-        return name in self.account.loaded and not any(fnmatchcase(name, p) for p in fresh)
+        return name in self.account.loaded and not any(
+            fnmatchcase(one, pattern) for one in (name, plain) for pattern in fresh
+        )
 
     def _backbone(self, cfg: Any) -> Any:
         backbone = fastreid.modeling.backbones.build_backbone(cfg)

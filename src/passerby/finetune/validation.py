@@ -37,7 +37,7 @@ def split(
 
     Example:
         >>> [split((3, 5, 8, 9), Validation(folds=2, fold=fold), 0)[1] for fold in (0, 1)]
-        [(3, 5), (8, 9)]
+        [(8, 9), (3, 5)]
     """
     if not asked.folds:
         return people, ()
