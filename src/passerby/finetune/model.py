@@ -78,7 +78,7 @@ def is_plain(cfg: Any) -> bool:
         cfg.MODEL.META_ARCHITECTURE == "Baseline"
         and backbone.NAME == "build_resnet_backbone"
         and not (backbone.WITH_IBN or backbone.WITH_NL or backbone.WITH_SE)
-        and (backbone.NORM, heads.NORM) == ("BN", "BN")
+        and (backbone.NORM, heads.NORM, heads.NAME) == ("BN", "BN", "EmbeddingHead")
         and heads.POOL_LAYER == "GlobalAvgPool"
         and heads.EMBEDDING_DIM == 0
     )
