@@ -4,8 +4,11 @@ import collections
 import importlib.metadata
 import subprocess
 import sys
+import textwrap
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from PIL import Image
 from passerby.errors import BadInput
 from passerby.finetune import bridge, compat, recipes
 from passerby.finetune.compat import fastreid
+from passerby.finetune.published import RECIPES
 from passerby.settings import Encoder, Finetune
 
 MODES = ["RGB", "RGBA", "CMYK", "P", "L", "LA", "1", "I;16"]
@@ -23,7 +27,7 @@ MODES = ["RGB", "RGBA", "CMYK", "P", "L", "LA", "1", "I;16"]
 @pytest.fixture
 def model(plan: Finetune, encoder: Encoder) -> torch.nn.Module:
     torch.manual_seed(0)
-    return fastreid.modeling.build_model(recipes.config(plan, encoder, 8)).eval()
+    return fastreid.modeling.build_model(recipes.config(plan, encoder, 8, 24)).eval()
 
 
 def test_i2_i3_names_that_are_gone_are_lent_for_the_import_only() -> None:
@@ -31,18 +35,80 @@ def test_i2_i3_names_that_are_gone_are_lent_for_the_import_only() -> None:
     assert "torch._six" not in sys.modules
 
 
+def fresh_process(code: str, *options: str) -> tuple[int, str, str]:
+    """What a fresh Python that runs `code` ends with, prints, and says on stderr."""
+    command = [sys.executable, *options, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
 @pytest.mark.slow
 def test_i1_i2_i3_fastreid_imports_in_a_fresh_process_and_leaves_nothing_behind() -> None:
-    code = """
-import collections, sys, torch
-loader = torch.utils.data.DataLoader
-from passerby.finetune.compat import fastreid
-fastreid.engine.DefaultTrainer
-assert not hasattr(collections, "Mapping") and "torch._six" not in sys.modules
-assert torch.utils.data.DataLoader is loader
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    code, out, errors = fresh_process("""
+        import collections, inspect, logging, sys
+        import numpy, PIL.Image, tensorboard, torch, yaml
+        from passerby.vision import torchvision
+
+        KINDS = (type, type(inspect.getdoc), type(len))
+
+        def functions_and_classes():
+            for name, module in list(sys.modules.items()):
+                if name.split(".")[0] not in ("fastreid", "passerby"):
+                    for key, value in list(vars(module).items()):
+                        if isinstance(value, KINDS):
+                            yield (name, key), value
+                        if isinstance(value, type) and value.__module__ == name:
+                            for inner, method in list(vars(value).items()):
+                                if isinstance(method, KINDS):
+                                    yield (name, key, inner), method
+
+        before = dict(functions_and_classes())
+        from passerby.finetune.compat import fastreid
+        after = dict(functions_and_classes())
+        fastreid.engine.DefaultTrainer
+        changed = [name for name in before if before[name] is not after.get(name)]
+        print(len(before) > 50_000, changed)
+        print(hasattr(collections, "Mapping"), "torch._six" in sys.modules, logging.root.handlers)
+        """)
+    assert (code, out) == (0, "True []\nFalse False []\n"), errors
+
+
+@pytest.mark.slow
+def test_importing_and_a_step_pass_where_warnings_are_errors() -> None:
+    """No warning of a third party has to be let pass: a new one shows here."""
+    code, _, errors = fresh_process(
+        """
+        import tempfile
+        import numpy, torch
+        from pathlib import Path
+        from PIL import Image
+        from passerby.finetune import bridge, recipes
+        from passerby.finetune.start import Start
+        from passerby.finetune.trainer import Trainer
+        from passerby.models.init_file import InitHeader
+        from passerby.settings import Encoder, Finetune
+
+        folder, images = Path(tempfile.mkdtemp()), []
+        for number in range(8):
+            path = folder / f"{number}.png"
+            Image.fromarray(numpy.full((32, 16, 3), 20 * number, numpy.uint8)).save(path)
+            images.append((str(path), f"person {number // 2}", "camera"))
+        plan = Finetune(
+            benchmark="b", height_px=32, width_px=16, iterations=1, precision="fp32",
+            people_per_batch=4, images_per_person=2,
+        )
+        encoder = Encoder()
+        start = Start({}, InitHeader.of(encoder, "random", ("*",)), encoder)
+        cfg = recipes.config(plan, encoder, 4, 8)
+        trainer = Trainer(cfg, images, recipes.schedule(plan, 8), plan, start, 0)
+        before = trainer.network.heads.weight.detach().clone()
+        trainer.train()
+        assert not torch.equal(before, trainer.network.heads.weight)
+        """,
+        "-W",
+        "error",
+    )
+    assert code == 0, errors
 
 
 @pytest.mark.parametrize("found", ["1.3.0", None])
@@ -72,8 +138,8 @@ def test_d1_d2_a_damaged_image_is_named_and_nothing_hangs(
     cut = tmp_path / "cut.jpg"
     cut.write_bytes(whole.read_bytes()[:-100])
     images = [(str(path), f"p{n}", "c1") for n in range(4) for path in (whole, cut)]
-    cfg = recipes.config(plan.model_copy(update={"workers": workers}), encoder, 4)
-    batches = bridge.loader(cfg, images, bridge.EpochSampler(images, 4, 2, 2, seed=0))
+    cfg = recipes.config(plan.model_copy(update={"workers": workers}), encoder, 4, 8)
+    batches = bridge.loader(cfg, images, bridge.EpochSampler(images, 4, 2, 2, seed=0), seed=0)
     with pytest.raises(BadInput) as error:
         next(iter(batches))
     assert str(error.value).startswith(f"{cut}: cannot be read as an image (image file is trunc")
@@ -125,9 +191,125 @@ def test_m1_flip_testing_is_the_pass_of_the_flipped_picture(model: torch.nn.Modu
 
 
 def test_s1_the_optimiser_holds_every_trainable_tensor_itself(model: torch.nn.Module) -> None:
-    cfg = recipes.config(Finetune(benchmark="noise"), Encoder(), 8)
+    cfg = recipes.config(Finetune(benchmark="noise"), Encoder(), 8, 24)
     optimizer, wrapper = fastreid.engine.defaults.build_optimizer(cfg, model)
     held = {id(tensor) for group in optimizer.param_groups for tensor in group["params"]}
     assert wrapper is None
     assert held == {id(tensor) for tensor in model.parameters() if tensor.requires_grad}
     assert [len(group["params"]) for group in optimizer.param_groups] == [62]
+
+
+def stepped(model: Any, optimizer: Any, scaler: Any) -> list[str]:
+    """A step of a model under a scaler of gradients; the trainable tensors that it left alone."""
+    before = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
+    with fastreid.utils.events.EventStorage(0):
+        losses = model.train()(
+            {"images": torch.rand(8, 3, 32, 16) * 255, "targets": torch.arange(8) // 2}
+        )
+    optimizer.zero_grad()
+    scaler.scale(sum(losses.values())).backward()
+    scaler.step(optimizer)
+    after = dict(model.named_parameters())
+    return [name for name in before if torch.equal(before[name], after[name])]
+
+
+@pytest.fixture
+def scaler() -> Any:
+    if not hasattr(torch.amp, "GradScaler"):
+        pytest.skip("this torch scales gradients on GPUs only")
+    return torch.amp.GradScaler("cpu")
+
+
+def test_s1b_a_step_under_a_scaler_of_gradients_changes_every_tensor(
+    model: torch.nn.Module, scaler: Any
+) -> None:
+    cfg = recipes.config(Finetune(benchmark="noise"), Encoder(), 8, 24)
+    optimizer, _ = fastreid.engine.defaults.build_optimizer(cfg, model)
+    assert stepped(model, optimizer, scaler) == []
+
+
+def test_s1b_without_the_repair_it_fails(model: torch.nn.Module, scaler: Any) -> None:
+    cfg = recipes.config(Finetune(benchmark="noise"), Encoder(), 8, 24)
+    optimizer, _ = fastreid.solver.build.build_optimizer(cfg, model)
+    with pytest.raises(AssertionError, match="No inf checks were recorded for this optimizer"):
+        stepped(model, optimizer, scaler)
+
+
+def test_s3_no_recipe_asks_for_the_trainer_that_asserts_a_gpu(plan: Finetune) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    amp = fastreid.engine.train_loop.AMPTrainer(
+        torch.nn.Linear(1, 1), [], None, None, grad_scaler=object()
+    )
+    with pytest.raises(AssertionError, match="CUDA is required"):
+        amp.run_step()
+    asked = [RECIPES[name].table["SOLVER.AMP.ENABLED"] for name in RECIPES]
+    assert any(asked)
+    for name in RECIPES:
+        changed = plan.model_copy(update={"recipe": name, "height_px": 96, "iterations": None})
+        architecture = {"resnet": "resnet50", "ibn": "resnet50-ibn", "resnest": "resnest50"}
+        encoder = Encoder(architecture=architecture.get(RECIPES[name].backbone, "vit-small"))
+        assert recipes.config(changed, encoder, 8, 24).SOLVER.AMP.ENABLED is False
+
+
+def test_s8_gradients_are_clipped_a_parameter_at_a_time() -> None:
+    """As upstream clips them without its flat buffers; with these, a buffer at a time."""
+    cfg = fastreid.config.get_cfg()
+    cfg.merge_from_list(["SOLVER.CLIP_GRADIENTS.ENABLED", True, "SOLVER.OPT", "SGD"])
+    layer = torch.nn.Linear(4, 4)
+    optimizer, _ = compat.build_optimizer(cfg, layer)
+    assert [len(group["params"]) for group in optimizer.param_groups] == [2]
+    layer.weight.grad, layer.bias.grad = torch.full((4, 4), 10.0), torch.full((4,), 0.5)
+    optimizer.step()
+    assert float(layer.weight.grad.norm()) == pytest.approx(cfg.SOLVER.CLIP_GRADIENTS.CLIP_VALUE)
+    assert float(layer.bias.grad.norm()) == 1.0
+
+
+def test_e1_fast_reids_evaluator_compiles_nothing_into_its_installation() -> None:
+    home = Path(fastreid.__file__).parent
+
+    def files() -> dict[Path, tuple[int, int]]:
+        kept = (p for p in home.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+        return {path: (path.stat().st_size, path.stat().st_mtime_ns) for path in kept}
+
+    before = files()
+    assert home / "evaluation" / "rank_cylib" / "Makefile" in before
+    fastreid.evaluation.ReidEvaluator(fastreid.config.get_cfg(), num_query=1)
+    assert files() == before
+
+
+@pytest.fixture
+def one_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A group of this process alone, as torchrun would make it."""
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+    monkeypatch.setattr(fastreid.utils.comm, "_LOCAL_PROCESS_GROUP", None)
+    store = torch.distributed.HashStore()
+    torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
+    try:
+        yield
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+@pytest.mark.usefixtures("one_process")
+def test_p1_fast_reid_knows_which_processes_share_the_machine() -> None:
+    with pytest.raises(AssertionError):
+        fastreid.utils.comm.get_local_rank()
+    compat.join_processes()
+    assert (fastreid.utils.comm.get_local_rank(), fastreid.utils.comm.get_local_size()) == (0, 1)
+
+
+@pytest.mark.usefixtures("one_process")
+def test_p2_a_model_on_the_cpu_is_wrapped_though_fast_reid_names_a_gpu() -> None:
+    layer = torch.nn.Linear(3, 2)
+    upstream = torch.nn.parallel.DistributedDataParallel
+    with pytest.raises(ValueError, match="device_ids"):
+        upstream(layer, device_ids=[0], broadcast_buffers=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # torch 2.13 warns of what fast-reid asks for
+        wrapped = fastreid.engine.defaults.DistributedDataParallel(
+            layer, device_ids=[0], broadcast_buffers=False
+        )
+    assert isinstance(wrapped, upstream)
+    wrapped(torch.ones(1, 3)).sum().backward()
+    assert torch.equal(layer.weight.grad, torch.ones(2, 3))

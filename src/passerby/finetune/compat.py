@@ -24,8 +24,9 @@ upstream function (`path:function` inside the package):
 | P2 | `engine/defaults.py:DefaultTrainer` | asks DDP for a GPU on a CPU |
 
 Rows that the trainer avoids instead: D4 and M3 (`bridge.check_batch`), D5 to D9 (our own data set),
-D10 (draws by name), S3 (no AMPTrainer), S4 to S7 (`recipes`), C1 to C7 (our own checkpoints), E2 to
-E7 (no evaluation inside training), W1 (weights come through `start`).
+D10 (draws by name), S3 (no AMPTrainer), S4 to S7 and T1 (`recipes`), S8 (no flat buffers), C1 to C7
+(our own checkpoints), E2 to E7 and H1 (no evaluation inside training), H2 (`recipes.schedule`), M2
+and W1 (weights come through `start`). M5, the YAML of RegNet and EfficientNet, is not come near.
 """
 
 import collections
@@ -36,6 +37,7 @@ import logging
 import os
 import sys
 import types
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -191,11 +193,16 @@ def build_optimizer(
 
 
 class DataParallel(torch.nn.parallel.DistributedDataParallel):
-    """P2: stands in for DDP in `engine/defaults.py`, which names a GPU whatever the device."""
+    """P2: stands in for DDP in `engine/defaults.py`, which names a GPU whatever the device.
+
+    What torch 2.13 says of an argument that upstream gives, `broadcast_buffers`, is not passed on.
+    """
 
     def __init__(self, module: torch.nn.Module, device_ids: Any = None, **options: Any) -> None:
         on_gpu = next(module.parameters()).is_cuda
-        super().__init__(module, device_ids=device_ids if on_gpu else None, **options)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+            super().__init__(module, device_ids=device_ids if on_gpu else None, **options)
 
 
 def join_processes() -> None:
