@@ -1,4 +1,4 @@
-"""What a benchmark of pretraining trains on: crops of a store, and the same ones as JPEG files."""
+"""What benchmarks train on: drawn pictures, crops of a store, and the same ones as JPEG files."""
 
 import dataclasses
 from pathlib import Path
@@ -37,11 +37,13 @@ def draw(path: Path, count: int, seed: int = 0) -> None:
         writer.add(Source("drawn", "images", ("drawn",), count, jpegs=jpegs, columns=columns))
 
 
-def picture(seed: int, number: int) -> np.ndarray:
+def picture(
+    seed: int, number: int, height_px: int = HEIGHT_PX, width_px: int = WIDTH_PX
+) -> np.ndarray:
     """Smooth colours with a camera's noise on them, uint8 `(H, W, 3)` RGB."""
     rng = seeds.stream(seed, "benchmark picture", number)
     patches = rng.uniform(0, 255, (8, 4, 3)).astype(np.float32)
-    smooth = cv2.resize(patches, (WIDTH_PX, HEIGHT_PX), interpolation=cv2.INTER_CUBIC)
+    smooth = cv2.resize(patches, (width_px, height_px), interpolation=cv2.INTER_CUBIC)
     noisy = smooth + NOISE * rng.standard_normal(smooth.shape, np.float32)
     return np.rint(noisy).clip(0, 255).astype(np.uint8)
 

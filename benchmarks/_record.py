@@ -32,7 +32,11 @@ def place(name: str, quick: bool) -> Path:
 
 
 def arguments(
-    parser: argparse.ArgumentParser, words: Sequence[str], name: str, quick: Mapping[str, Any]
+    parser: argparse.ArgumentParser,
+    words: Sequence[str],
+    name: str,
+    quick: Mapping[str, Any],
+    rounds: int = 5,
 ) -> argparse.Namespace:
     """Read a command line with the options that every benchmark has.
 
@@ -41,9 +45,10 @@ def arguments(
         words: The command line.
         name: Of the benchmark, for what it keeps.
         quick: Defaults that `--quick` puts in the place of the others.
+        rounds: That are kept, where nothing else is asked.
     """
     add = parser.add_argument
-    add("--rounds", type=int, default=5, help="that are kept (5)")
+    add("--rounds", type=int, default=rounds, help=f"that are kept ({rounds})")
     add("--cores", type=int, default=cores(), help="threads, and workers if any (all)")
     add("--out", type=Path, help="JSON file; the chart lies beside it")
     add("--quick", action="store_true", help="within a minute, smaller in everything")

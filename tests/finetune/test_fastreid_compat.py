@@ -161,6 +161,21 @@ def test_d3_a_picture_is_turned_as_its_exif_says(tmp_path: Path) -> None:
     assert fastreid.data.common.read_image(str(tmp_path / "turned.jpg")).size == (6, 4)
 
 
+def test_batches_are_those_of_upstreams_collator() -> None:
+    pictures = [torch.rand(3, 4, 2), torch.zeros(3, 4, 2)]
+    draws = [
+        {"images": picture, "targets": place, "camids": 7, "img_paths": f"{place}.jpg"}
+        for place, picture in enumerate(pictures)
+    ]
+    (found,) = compat.Loader(0, dataset=draws, batch_size=2, collate_fn=None)
+    wanted = fastreid.data.build.fast_batch_collator(draws)
+    assert found.keys() == wanted.keys()
+    for name in ("images", "targets", "camids"):
+        assert found[name].dtype == wanted[name].dtype
+        assert torch.equal(found[name].cpu(), wanted[name])
+    assert found["img_paths"] == wanted["img_paths"] == ["0.jpg", "1.jpg"]
+
+
 def test_t2_tensors_are_those_of_upstream() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (6, 4, 3), dtype=np.uint8)
     picture = Image.fromarray(pixels)

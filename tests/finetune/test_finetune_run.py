@@ -209,6 +209,14 @@ def test_weights_that_are_no_numbers_are_not_kept(
     assert not list(scratch.rglob(run.CHECKPOINT))
 
 
+@pytest.mark.parametrize("broken", [float("nan"), float("inf"), -float("inf")])
+def test_large_numbers_are_finite_even_where_their_sum_is_not(broken: float) -> None:
+    large = torch.full((100,), 3e38)
+    assert run._is_finite(large)
+    large[7] = broken
+    assert not run._is_finite(large)
+
+
 @pytest.fixture
 def stage(
     benchmark_set: Benchmark, plan: Finetune, encoder: Encoder, start: Path, tmp_path: Path
