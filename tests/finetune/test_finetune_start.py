@@ -205,10 +205,29 @@ def test_m2_mgns_trunk_has_the_pooling_of_the_encoder(build: Build) -> None:
         assert model.backbone[3].padding == padding
 
 
-def test_suited_names_are_left_alone_where_the_backbone_has_them() -> None:
-    state = {"bn1.weight": torch.arange(4.0), "layer1.0.bn1.weight": torch.arange(4.0)}
-    found = start.suited(state, {"bn1.weight", "layer1.0.bn1.BN.weight"})
-    assert {name: value.tolist() for name, value in found.items()} == {
-        "bn1.weight": [0, 1, 2, 3],
-        "layer1.0.bn1.BN.weight": [2, 3],
-    }
+def test_a_batch_norm_counter_stays_whole_in_an_ibn_network(build: Build) -> None:
+    origin = {**weights(Encoder()), "layer1.0.bn1.num_batches_tracked": torch.tensor(7)}
+    model, _ = build("bot-ibn", "resnet18-ibn", origin)
+    assert int(model.backbone.layer1[0].bn1.BN.num_batches_tracked) == 7
+
+
+@pytest.mark.slow
+def test_a_vision_transformers_positions_are_resized_to_the_picture(build: Build) -> None:
+    """A ramp over 14 x 14 places stays one over 6 x 3; the class token's embedding stays."""
+    model, _ = build("bot-vit", "vit-small", {}, ("*",))
+    origin = {name: value.clone() for name, value in model.backbone.state_dict().items()}
+    down, right = torch.meshgrid(torch.arange(14.0), torch.arange(14.0), indexing="ij")
+    ramp = (100 * down + right).reshape(1, 196, 1).expand(1, 196, 768)
+    origin["pos_embed"] = torch.cat([torch.full((1, 1, 768), -5.0), ramp], 1)
+    model, begin = build("bot-vit", "vit-small", origin)
+    found = model.backbone.pos_embed[0, :, 0]
+    assert len(begin.account.loaded) == len(origin)
+    assert found[0] == -5
+    rows, columns = torch.arange(6.0), torch.arange(3.0)
+    wanted = 100 * ((rows + 0.5) * 14 / 6 - 0.5)[:, None] + (columns + 0.5) * 14 / 3 - 0.5
+    torch.testing.assert_close(found[1:].reshape(6, 3), wanted)
+
+
+def test_positions_that_are_no_square_are_refused() -> None:
+    with pytest.raises(BadInput, match="pos_embed: 12 places, which are no square"):
+        start.resized(torch.zeros(1, 13, 4), (3, 3))

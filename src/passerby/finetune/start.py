@@ -6,6 +6,7 @@ what was to be loaded (row C2: fast-reid's own way loads nothing from names that
 says so only in its log).
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,12 +17,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from passerby.errors import BadInput
 from passerby.finetune.compat import fastreid
 from passerby.models import transfer
 from passerby.models.init_file import InitHeader
 from passerby.models.transfer import Account
 from passerby.settings import Encoder
 
+POSITIONS = "pos_embed"
+"""A vision transformer's position embeddings."""
 _MGN_TRUNK = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3.0"}
 """`meta_arch/mgn.py:MGN.from_config`: places of its trunk, a Sequential."""
 _MGN_BRANCH = re.compile(r"b[123]\.(0\.(\d+)|1)\.(.+)")
@@ -36,12 +40,14 @@ class Start:
         header: Of their file.
         encoder: What they were made for.
         account: What became of every tensor of the backbone.
+        given: The weights as they were put into it, under its own names.
     """
 
     state: Mapping[str, Tensor]
     header: InitHeader
     encoder: Encoder
     account: Account = field(default_factory=lambda: Account(()))
+    given: Mapping[str, Tensor] = field(default_factory=dict)
 
     def build(self, cfg: Any) -> Any:
         """fast-reid's model of a configuration, its backbone from these weights.
@@ -65,6 +71,7 @@ class Start:
 
     def _backbone(self, cfg: Any) -> Any:
         backbone = fastreid.modeling.backbones.build_backbone(cfg)
+        self.given = suited(self.state, backbone)
         self.account = load(backbone, self.state, self.header.fresh)
         if cfg.MODEL.BACKBONE.NAME == "build_resnet_backbone":
             _set_pooling(backbone, self.encoder)
@@ -72,12 +79,13 @@ class Start:
 
     def _require_loaded(self, model: nn.Module) -> None:
         """Compare the model with what was to be loaded into it."""
-        wanted = suited(self.state, self.account.loaded)
         found = set()
         for name, value in model.state_dict().items():
             inside = backbone_name(name)
             if inside in self.account.loaded:
-                assert torch.equal(value.cpu(), wanted[inside]), f"loaded, but not equal: {name}"
+                assert torch.equal(value.cpu(), self.given[inside]), (
+                    f"loaded, but not equal: {name}"
+                )
                 found.add(inside)
         lost = set(self.account.loaded) - found
         assert not lost, f"loaded, but not in the model: {sorted(lost)}"
@@ -100,31 +108,62 @@ def load(backbone: nn.Module, state: Mapping[str, Tensor], fresh: tuple[str, ...
     own = backbone.state_dict()
     if not state:
         return Account((), tuple(own))
-    given = suited(state, own)
+    given = suited(state, backbone)
     additions = [name for name in own if name.startswith("NL_") or ".IN." in name]
     allowed = [*additions, *(p for p in fresh if any(fnmatchcase(name, p) for name in own))]
     return transfer.load_backbone(backbone, given, allowed)
 
 
-def suited(state: Mapping[str, Tensor], own: Any) -> dict[str, Tensor]:
-    """A plain ResNet's weights as an IBN one names them, where `own` holds such names.
+def suited(state: Mapping[str, Tensor], backbone: nn.Module) -> dict[str, Tensor]:
+    """Weights as a backbone of another kind names and shapes them.
 
     `layers/batch_norm.py:IBN` normalises the first half of the channels by instance and the second
-    by batch: the second half of a plain BatchNorm is its counterpart, the first has none.
+    by batch: the second half of a plain ResNet's BatchNorm is its counterpart, the first has none.
+    A vision transformer for pictures of another size has another grid of positions: it is resized
+    as `backbones/vision_transformer.py:resize_pos_embed` does it.
 
     Args:
         state: Under bare names.
-        own: Names of the backbone that they are for.
+        backbone: That they are for.
     """
+    own = backbone.state_dict()
     given: dict[str, Tensor] = {}
     for name, value in state.items():
         module, _, kind = name.rpartition(".")
         inside = f"{module}.BN.{kind}"
-        if name in own or inside not in own:
+        if name == POSITIONS and name in own and value.shape != own[name].shape:
+            grid = backbone.patch_embed.num_y, backbone.patch_embed.num_x  # type: ignore[union-attr]
+            given[name] = resized(value, grid)  # type: ignore[arg-type]
+        elif name in own or inside not in own:
             given[name] = value
         else:
             given[inside] = value[len(value) // 2 :] if value.ndim else value
     return given
+
+
+def resized(positions: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Position embeddings on another grid, bilinear; the class token's stays.
+
+    Args:
+        positions: `(1, 1 + N * N, D)`, the first the class token's, the others of a square grid.
+        grid: Rows and columns that are wanted.
+
+    Returns:
+        `(1, 1 + rows * columns, D)`.
+
+    Raises:
+        BadInput: the grid is not square.
+    """
+    token, places = positions[:, :1], positions[:, 1:]
+    side = math.isqrt(places.shape[1])
+    if side * side != places.shape[1]:
+        raise BadInput(
+            f"{POSITIONS}: {places.shape[1]} places, which are no square; resize them, or give "
+            "weights made for square pictures"
+        )
+    square = places.reshape(1, side, side, -1).permute(0, 3, 1, 2)
+    new = nn.functional.interpolate(square, size=grid, mode="bilinear")
+    return torch.cat([token, new.permute(0, 2, 3, 1).flatten(1, 2)], 1)
 
 
 def backbone_name(parameter: str) -> str:
