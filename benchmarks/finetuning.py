@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
-import _chart
+import _finetuning_told
 import _labelled
 import _measure
 import _pictures
@@ -55,18 +55,6 @@ QUERIES, GALLERY, DIMENSIONS = 3_368, 15_913, 512
 """Of the ranking: Market-1501's, and features of a ResNet-18."""
 ENDLESS = 10**6
 """Steps of our run: the benchmark stops it."""
-WANTED = 0.97
-"""Of the ratio `iteration`: the trainer costs at most 3 % more than the plain loop."""
-
-KINDS = {
-    "passerby": "iteration, passerby",
-    "plain": "iteration, plain loop",
-    "forward": "forward pass of training",
-    "passerby_loader": "batches alone, passerby",
-    "plain_loader": "batches alone, plain loop",
-    "query_forward": "forward pass of queries",
-    "ranking": "ranking of queries",
-}
 RATIOS = {
     "iteration": ("passerby", "plain"),
     "loader": ("passerby_loader", "forward"),
@@ -316,7 +304,7 @@ def measured(asked: argparse.Namespace, folder: Path) -> dict[str, tuple[Figures
 def _measurements(asked: argparse.Namespace) -> int:
     """How many there are, with those that are thrown away."""
     loops = 2 * (asked.rounds + 1)
-    others = (len(KINDS) - 2) * (min(asked.rounds, ALONE_ROUNDS) + 1)
+    others = (len(_finetuning_told.KINDS) - 2) * (min(asked.rounds, ALONE_ROUNDS) + 1)
     return (loops + others) * len(sizes(asked))
 
 
@@ -333,7 +321,7 @@ def summary(found: Mapping[str, tuple[Figures, float]]) -> dict[str, Any]:
         "ratios": {what: ratio["median"] for what, ratio in ratios.items()},
         "ratios_iqr": {what: ratio["iqr"] for what, ratio in ratios.items()},
         "rates": {
-            size: {kind: _measure.spread(figures[kind]) for kind in KINDS}
+            size: {kind: _measure.spread(figures[kind]) for kind in _finetuning_told.KINDS}
             for size, (figures, _) in found.items()
         },
         "each_round": {size: figures for size, (figures, _) in found.items()},
@@ -358,54 +346,6 @@ def circumstances(asked: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def show(result: Mapping[str, Any]) -> str:
-    """The result as tables in Markdown, and what holds."""
-    rates, settings, machine = result["rates"], result["settings"], result["machine"]
-    rows = [
-        [title, *(_record.told(of_size[kind]) for of_size in rates.values())]
-        for kind, title in KINDS.items()
-    ]
-    ratios = [
-        [f"`{what}`", _record.told({"median": value, "iqr": result["ratios_iqr"][what]})]
-        for what, value in result["ratios"].items()
-    ]
-    where = f"{machine['gpu'] or machine['cpu']}, {machine['cores']} cores"
-    network = f"{settings['architecture']}, {settings['number_format']}"
-    batch = "{} people x {}".format(*settings["batch"])
-    about = f"{network}, batches of {batch}; {where}; {result['date']}."
-    tables = [
-        _record.table(["pictures/s, median ± IQR", *rates], rows),
-        _record.table(["ratio", "median ± IQR"], ratios),
-    ]
-    return "\n\n".join([about, *tables, "\n".join(claims(result))])
-
-
-def claims(result: Mapping[str, Any]) -> list[str]:
-    """Whether the trainer, the loader and the ranking cost what they may cost."""
-    lines = []
-    for what, value in result["ratios"].items():
-        kind = what.partition("_")[0]
-        least = WANTED if kind == "iteration" else 1.0
-        than = "the plain loop" if kind == "iteration" else "the forward pass"
-        wanted = "at most 3 % more" if kind == "iteration" else "less than it"
-        answer = "yes" if value >= least else "no"
-        lines.append(f"- {what}: {1 / value:.1%} of the cost of {than}; {wanted}: {answer}")
-    for size, seconds in result["checkpoint_seconds"].items():
-        lines.append(f"- a checkpoint at {size}: {seconds:.2f} s, by default once a minute")
-    return lines
-
-
-def draw(path: Path, result: Mapping[str, Any]) -> None:
-    """The chart of the rates."""
-    panels = {
-        size: {title: rates[kind] for kind, title in KINDS.items()}
-        for size, rates in result["rates"].items()
-    }
-    machine = result["machine"]
-    title = f"Finetuning on {machine['gpu'] or machine['cpu']}, {machine['cores']} cores"
-    _chart.write(path, title, "pictures per second", panels)
-
-
 def main(*words: str) -> None:
     """Measure, keep and tell."""
     asked = arguments(list(words))
@@ -413,9 +353,9 @@ def main(*words: str) -> None:
         with tempfile.TemporaryDirectory() as name:
             found = summary(measured(asked, Path(name)))
         _record.write(asked.out, found | circumstances(asked))
-        draw(asked.out.with_suffix(".png"), files.read_json(asked.out))
+        _finetuning_told.draw(asked.out.with_suffix(".png"), files.read_json(asked.out))
     result = files.read_json(asked.out)
-    print(show(result))
+    print(_finetuning_told.show(result))
     print("\n".join(["", *_record.last_lines(result["ratios"])]))
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from benchmark_scripts import run
 
+import _finetuning_told
 import _labelled
 import _plain
 import finetuning
@@ -37,7 +38,7 @@ def test_a_quick_run_leaves_json_a_chart_and_its_ratios(tmp_path: Path) -> None:
     assert set(found["ratios"]) == set(found["ratios_iqr"]) == names
     assert set(found["rates"]) == set(found["each_round"]) == {"32x16", "64x32"}
     for rates in found["rates"].values():
-        assert set(rates) == set(finetuning.KINDS)
+        assert set(rates) == set(_finetuning_told.KINDS)
         assert all(rate["median"] > 0 for rate in rates.values())
     small = found["rates"]["32x16"]
     for what, (ours, other) in finetuning.RATIOS.items():
