@@ -2,14 +2,19 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from passerby import seeds
+from passerby.datasets import counts, index
 from passerby.datasets.index import Benchmark
 from passerby.errors import BadInput
 from passerby.finetune import bridge, recipes
-from passerby.settings import Encoder, Finetune
+from passerby.settings import BenchmarkSource, Encoder, Finetune
 
 
 def test_d7_d8_items_are_sorted_and_labelled_by_the_index_alone(benchmark_set: Benchmark) -> None:
@@ -117,3 +122,90 @@ def test_d10_pictures_do_not_depend_on_how_many_workers_make_them(
     for one, other in zip(alone, shared, strict=True):
         assert torch.equal(one["images"], other["images"])
     assert not torch.equal(alone[0]["images"], alone[1]["images"])
+
+
+def picture(path: Path, person: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = seeds.stream(person, path.name).integers(0, 256, (32, 16, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(path)
+
+
+def in_market1501s_layout(root: Path) -> None:
+    for folder, people in (
+        ("bounding_box_train", (2, 7)),
+        ("query", (9,)),
+        ("bounding_box_test", (9,)),
+    ):
+        for person in people:
+            for camera in (1, 2):
+                picture(root / folder / f"{person:04d}_c{camera}s1_000001_00.jpg", person)
+
+
+def in_cuhk03_nps_layout(root: Path) -> None:
+    for folder, people in (
+        ("bounding_box_train", (2, 7)),
+        ("query", (9,)),
+        ("bounding_box_test", (9,)),
+    ):
+        for person in people:
+            for camera in (1, 2):
+                picture(root / folder / f"{person:04d}_c{camera}_1.png", person)
+
+
+def in_msmt17s_layout(root: Path) -> None:
+    lists = {"list_train": (2, 7), "list_val": (), "list_query": (9,), "list_gallery": (9,)}
+    for name, people in lists.items():
+        folder = root / ("train" if name in ("list_train", "list_val") else "test")
+        lines = []
+        for number, person in enumerate(people):
+            for camera in (1, 2):
+                half = {"list_query": 1, "list_gallery": 2}.get(name, camera)
+                path = f"{number:04d}/{number:04d}_000_{half:02d}_0303morning_000{camera}_0.jpg"
+                picture(folder / path, person)
+                lines.append(f"{path} {number}")
+        (root / f"{name}.txt").write_text("\n".join(lines) + "\n")
+
+
+def in_folders(root: Path) -> None:
+    for split, people in (("train", ("anna", "bo")), ("query", ("cy",)), ("gallery", ("cy",))):
+        for person in people:
+            for number in (1, 2):
+                picture(root / split / person / f"{split}{number}.jpg", ord(person[0]))
+
+
+def in_a_table(root: Path) -> None:
+    lines = ["path,person,split"]
+    for split, people in (("train", ("anna", "bo")), ("query", ("cy",)), ("gallery", ("cy",))):
+        for person in people:
+            for number in (1, 2):
+                name = f"{split}-{person}-{number}.jpg"
+                picture(root / name, ord(person[0]))
+                lines.append(f"{name},{person},{split}")
+    (root / "labels.csv").write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("kind", "lay_out"),
+    [
+        ("market1501", in_market1501s_layout),
+        ("cuhk03-np", in_cuhk03_nps_layout),
+        ("msmt17", in_msmt17s_layout),
+        ("folder", in_folders),
+        ("csv", in_a_table),
+    ],
+)
+def test_d7_d9_every_kind_of_set_makes_batches_also_without_cameras(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, lay_out: Any, plan: Finetune
+) -> None:
+    root = tmp_path / "exp-9_c4"  # D7: fast-reid would take labels from this folder's name
+    root.mkdir()
+    lay_out(root)
+    monkeypatch.setattr(counts, "check", lambda *_: None)  # two people are no published set
+    source = BenchmarkSource(kind=kind, root=str(root), counts="market1501")
+    found = index.build("mine", source)
+    images = bridge.items(found, found.people("train"))
+    assert list(Counter(person for _, person, _ in images).values()) == [2, 2]
+    cfg = recipes.config(plan, Encoder(), 2, len(images))
+    (batch,) = bridge.loader(cfg, images, bridge.EpochSampler(images, 2, 4, 1, seed=0), seed=0)
+    assert batch["images"].shape == (8, 3, 32, 16)
+    assert sorted(batch["targets"].tolist()) == [0] * 4 + [1] * 4

@@ -190,3 +190,10 @@ def test_candidates_are_set_side_by_side_and_the_best_mean_is_chosen(make: Make)
         ("20.0", "20.0 to 20.0", ""), ("40.0", "30.0 to 50.0", "best"),
     ]  # fmt: skip
     assert [(cell.text, cell.small) for cell in mean[1:]] == [("22.5", ""), ("27.5", "chosen")]
+
+
+def test_published_figures_for_few_labels_stand_beside_ours(
+    make: Make, several: tuple[Params, Path]
+) -> None:
+    (section,) = [s for s in content.gather(*several).sections if s.title == "Published figures"]
+    assert texts(section.tables[1])[0] == ["10 % of the people", "53.1", "64.6", "72.4"]

@@ -73,7 +73,7 @@ def gather(params: Params, data: Path) -> Content:
         (
             _results(table, gained, params),
             *_candidates(params, data),
-            _published(),
+            _published(params),
             _why(table, params, data),
             _measured(table, params),
         ),
@@ -99,8 +99,9 @@ def _candidates(params: Params, data: Path) -> tuple[Section, ...]:
     return (Section("Ways of finetuning", (table,), (), (candidates.RULE,)),) if table else ()
 
 
-def _published() -> Section:
-    return Section("Beside report 003", (tables.published(),), (), published.REMARKS)
+def _published(params: Params) -> Section:
+    few = (tables.few_labels(),) if min(params.branches.percents) < 100 else ()
+    return Section("Published figures", (tables.published(), *few), (), published.REMARKS)
 
 
 def _why(table: Sequence[Row], params: Params, data: Path) -> Section:
