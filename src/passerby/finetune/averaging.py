@@ -31,10 +31,9 @@ class RunningMean:
         for name, value in state.items():
             if not value.is_floating_point():
                 continue
-            if name not in self._mean:
-                self._mean[name] = value.detach().clone()
-            else:
-                self._mean[name].lerp_(value.detach(), 1 / self._count)
+            value = value.detach()
+            before = self._mean.get(name, value).to(value.device)  # a checkpoint's lie on the CPU
+            self._mean[name] = before.lerp(value, 1 / self._count)
 
     def over(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """`state` with the mean in its place, where anything was added."""
