@@ -9,9 +9,9 @@ import pytest
 import torch
 from benchmark_scripts import run
 
-import _finetuning_told
 import _labelled
 import _plain
+import _turns
 import finetuning
 from passerby.errors import BadInput
 from passerby.finetune.job import Job
@@ -38,7 +38,7 @@ def test_a_quick_run_leaves_json_a_chart_and_its_ratios(tmp_path: Path) -> None:
     assert set(found["ratios"]) == set(found["ratios_iqr"]) == names
     assert set(found["rates"]) == set(found["each_round"]) == {"32x16", "64x32"}
     for rates in found["rates"].values():
-        assert set(rates) == set(_finetuning_told.KINDS)
+        assert set(rates) == set(finetuning.KINDS)
         assert all(rate["median"] > 0 for rate in rates.values())
     small = found["rates"]["32x16"]
     for what, (ours, other) in finetuning.RATIOS.items():
@@ -112,7 +112,7 @@ def test_people_with_few_pictures_have_some_twice() -> None:
 
 def test_turns_are_as_many_steps_of_each_and_the_first_round_is_thrown_away() -> None:
     order: list[str] = []
-    turns = finetuning.Turns(lambda: order.append("b"), 2, 2, lambda name, rate: None)
+    turns = _turns.Turns(lambda: order.append("b"), 4, 2, 2, lambda name, rate: None, lambda: None)
     for _ in range(6):
         order.append("a")
         stop = turns()
