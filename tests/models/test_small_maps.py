@@ -142,3 +142,22 @@ def test_torch_refuses_what_it_refuses():
     _, quick = both(3, 1, 0)
     with pytest.raises(RuntimeError, match="size"):
         quick(torch.randn(1, 5, 2, 2, dtype=torch.double))
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(("height", "width"), [(4, 2), (4, 1), (16, 2), (32, 2)])
+def test_in_bf16_a_map_one_place_wide_holds_nothing_but_the_convolution(
+    height: int, width: int, training: bool
+) -> None:
+    """With memory that was lately full of NaN: torch's own, on a CPU with AMX, lets them in."""
+    torch.manual_seed(0)
+    own = nn.Conv2d(64, 64, 3, stride=2, padding=1, bias=False)
+    pictures = torch.randn(6, 64, height, width)
+    exact = own(pictures).detach()
+    product = quick_on_small_maps(nn.Sequential(own)).train(training)
+    for place in range(8):
+        lately = [torch.full((997 + 513 * place,), torch.nan) for _ in range(20)]
+        del lately
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = product(pictures.clone()).detach().float()
+        torch.testing.assert_close(found, exact, rtol=0, atol=0.02 * float(exact.abs().max()))

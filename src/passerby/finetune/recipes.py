@@ -38,6 +38,7 @@ _ELSEWHERE = {
     "INPUT.SIZE_TRAIN": "it is 'finetune.height_px' and 'width_px'",
     "INPUT.SIZE_TEST": "it is 'finetune.height_px' and 'width_px'",
     "INPUT.AFFINE.ENABLED": "it fails in every torchvision since 0.12 (row T1)",
+    "INPUT.RPT.ENABLED": "its patches outlive a picture: a killed run could not go on as it was",
     "DATALOADER.SAMPLER_TRAIN": "batches are so many images of so many people",
     "DATALOADER.NUM_WORKERS": "it is 'finetune.workers'",
     "DATALOADER.NUM_INSTANCE": "it is 'finetune.images_per_person'",

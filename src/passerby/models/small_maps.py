@@ -24,7 +24,9 @@ class SmallMapConv2d(nn.Conv2d):
     """A convolution that is a matrix product where it is trained on a CPU and its map is small.
 
     Everywhere else, in eval mode too, it is torch's; under torch.compile as well, which would
-    write out every tap.
+    write out every tap. In bf16 it is a product in eval mode too: on processors with AMX torch
+    2.13's own (oneDNN) then reads memory that is not the picture's where a stride of 2 makes a map
+    one place wide, and gives another result each time.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -40,12 +42,13 @@ class SmallMapConv2d(nn.Conv2d):
         return out
 
     def _is_worth_it(self, x: Tensor) -> bool:
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or x.device.type != "cpu" or self.bias is not None:
             return False
-        if not self.training or self.bias is not None or x.device.type != "cpu":
+        lowered = torch.is_autocast_enabled("cpu")
+        if not (self.training or lowered):
             return False
         height, width = (_places(self, axis, x.shape[2 + axis]) for axis in (0, 1))
-        return 0 < height * width <= PLACES
+        return 0 < height * width <= PLACES or (lowered and width == 1)
 
 
 def quick_on_small_maps(network: nn.Module) -> nn.Module:
