@@ -48,7 +48,7 @@ class SmallMapConv2d(nn.Conv2d):
         if not (self.training or lowered):
             return False
         height, width = (_places(self, axis, x.shape[2 + axis]) for axis in (0, 1))
-        return 0 < height * width <= PLACES or (lowered and width == 1)
+        return 0 < height * width <= PLACES or (lowered and height > 0 and width == 1)
 
 
 def quick_on_small_maps(network: nn.Module) -> nn.Module:
