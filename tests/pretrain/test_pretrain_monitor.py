@@ -78,5 +78,5 @@ def test_people_of_unknown_cameras_are_scored_too(tmp_path):
     rows = tuple(row._replace(camera=0) for row in known.rows)
     unknown = Benchmark({**known.header, "kind": "folder"}, known.root, rows, known.hashes)
     watch = monitor.Monitor(unknown, ASKED, ENCODER, (32, 16), threads=1)
-    assert monitor.queries(unknown.split("train"), 3).sum() == 6
+    assert panel.queries(unknown.split("train"), 3).sum() == 6
     assert 0 < watch.score(backbones.build(ENCODER, seed=5).eval())["map"] <= 1
