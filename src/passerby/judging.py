@@ -1,10 +1,13 @@
 """One model on one labelled set: the only place that knows both models and data sets."""
 
+from typing import Any
+
 import numpy as np
 
 from passerby.datasets.index import Benchmark
 from passerby.evaluation import Result, evaluate
 from passerby.models.embedder import Embedder
+from passerby.models.products import where_it_is_fast
 from passerby.settings import Evaluate
 
 
@@ -19,7 +22,7 @@ def judge(
     Raises:
         BadInput: a picture cannot be read, or the features or the labels cannot be evaluated.
     """
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for side in ("query", "gallery"):
         items = benchmark.split(side)
         arrays[f"{side}_features"] = embedder.embed_files(
@@ -32,5 +35,7 @@ def judge(
         distance=embedder.card.distance,
         ranks=asked.ranks,
         fars=asked.fars,
+        draws=asked.draws,
+        multiplier=where_it_is_fast,
     )
     return found, arrays

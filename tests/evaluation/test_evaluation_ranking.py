@@ -1,30 +1,19 @@
 """Ranking against other implementations, loops from the definitions, and hand-made cases."""
 
+import evaluation_samples as plain
 import numpy as np
 import pytest
+from evaluation_samples import drawn
 from sklearn.metrics import average_precision_score
 
-from passerby.evaluation import evaluate, ranking
+from passerby.evaluation import evaluate
 from passerby.evaluation.pairs import Pairs, checked
-from passerby.evaluation.ranking import Ranking, rank
+from passerby.evaluation.ranking import Ranking, measured, rank
 
 
 def ranked(distances: list[list[float]] | np.ndarray, pairs: Pairs) -> Ranking:
-    block = np.asarray(distances, np.float32)
+    block = np.array(distances, np.float32)
     return rank([(slice(0, len(block)), block)], pairs)
-
-
-def drawn(seed: int, queries: int = 40, gallery: int = 150) -> tuple[np.ndarray, Pairs]:
-    """Random distances without ties; some people, distractors and junk over three cameras."""
-    rng = np.random.default_rng(seed)
-    distances = rng.permutation(queries * gallery).reshape(queries, gallery) / 1e4
-    pairs = checked(
-        rng.integers(1, 15, queries),
-        rng.integers(-1, 15, gallery),
-        rng.integers(1, 4, queries),
-        rng.integers(1, 4, gallery),
-    )
-    return distances.astype(np.float32), pairs
 
 
 def rank_of_torchreid(distances: np.ndarray, pairs: Pairs) -> tuple[np.ndarray, float]:
@@ -66,8 +55,7 @@ def precision_of_toolbox(order: np.ndarray, good: set[int], junk: set[int]) -> f
 def test_precision_equals_scikit_learns(seed: int) -> None:
     distances, pairs = drawn(seed)
     found = ranked(distances, pairs)
-    everything = slice(0, len(distances))
-    genuine, counting = pairs.genuine(everything), ~pairs.ignored(everything)
+    genuine, counting = plain.genuine(pairs), ~plain.ignored(pairs)
     assert found.average_precision == pytest.approx(
         [
             average_precision_score(genuine[q, counting[q]], -distances[q, counting[q]])
@@ -151,24 +139,59 @@ def test_ties_go_to_the_earlier_item_of_the_gallery() -> None:
     assert (first.first_rank[0], second.first_rank[0]) == (1, 2)
 
 
-def test_perfect_and_reversed_orders_have_known_values() -> None:
-    hits = np.array([True, True, False, False])
-    assert ranking.average_precision(hits) == 1.0
-    assert ranking.average_precision_trapezoid(hits) == 1.0
-    assert ranking.inverse_negative_penalty(hits) == 1.0
-    assert ranking.average_precision(hits[::-1]) == pytest.approx((1 / 3 + 2 / 4) / 2)
-    assert ranking.average_precision_trapezoid(hits[::-1]) == pytest.approx(
-        ((0 + 1 / 3) / 2 + (1 / 3 + 2 / 4) / 2) / 2
+@pytest.mark.parametrize("levels", [None, 3, 20])
+@pytest.mark.parametrize("seed", range(3))
+def test_every_measure_equals_its_definition_with_ties_and_without(
+    seed: int, levels: int | None
+) -> None:
+    distances, pairs = drawn(seed, levels=levels)
+    found = rank(plain.blocks(distances), pairs)
+    genuine, ignored = plain.genuine(pairs), plain.ignored(pairs)
+    assert found.query.tolist() == np.flatnonzero(genuine.any(axis=1)).tolist()
+    for place, q in enumerate(found.query):
+        hits = plain.hits_in_order(distances[q], genuine[q], ignored[q])
+        assert found.first_rank[place] == plain.first_rank(hits)
+        assert found.average_precision[place] == pytest.approx(
+            plain.average_precision(hits), abs=1e-12
+        )
+        assert found.inverse_negative_penalty[place] == pytest.approx(
+            plain.inverse_negative_penalty(hits), abs=1e-12
+        )
+
+
+def test_ties_lie_between_the_optimistic_and_the_pessimistic_rank() -> None:
+    distances, pairs = drawn(1, levels=5)
+    genuine, ignored = plain.genuine(pairs), plain.ignored(pairs)
+    stated = rank(plain.blocks(distances), pairs)
+    kind, unkind = (
+        rank(plain.blocks(distances + sign * 0.01 * genuine), pairs) for sign in (-1, 1)
     )
-    assert ranking.inverse_negative_penalty(hits[::-1]) == 0.5
+    assert (kind.first_rank <= stated.first_rank).all()
+    assert (stated.first_rank <= unkind.first_rank).all()
+    assert (kind.average_precision > stated.average_precision).any()
+    assert (stated.average_precision > unkind.average_precision).any()
+    assert not (genuine & ignored).any()
+
+
+def test_a_row_without_any_hit_and_a_gallery_of_one_are_ranked() -> None:
+    found = ranked([[0.4], [0.4]], checked([1, 2], [2], [1, 1], [2]))
+    assert (found.query.tolist(), found.first_rank.tolist()) == ([1], [1])
+    assert not len(ranked([[0.4]], checked([1], [2], [1], [2])).query)
+
+
+def test_perfect_and_reversed_orders_have_known_values() -> None:
+    found = measured(np.array([0, 0, 1, 1]), np.array([1, 2, 3, 4]))
+    assert found.average_precision == pytest.approx([1.0, (1 / 3 + 2 / 4) / 2])
+    assert found.average_precision_trapezoid == pytest.approx(
+        [1.0, ((0 + 1 / 3) / 2 + (1 / 3 + 2 / 4) / 2) / 2]
+    )
+    assert found.inverse_negative_penalty.tolist() == [1.0, 0.5]
 
 
 def test_blocks_give_the_same_ranking_as_the_whole() -> None:
     distances, pairs = drawn(9)
     whole = ranked(distances, pairs)
-    parts = [(slice(a, a + 7), distances[a : a + 7]) for a in range(0, 35, 7)]
-    parts.append((slice(35, 40), distances[35:]))
-    split = rank(parts, pairs)
+    split = rank(plain.blocks(distances, 7), pairs)
     assert split.query.tolist() == whole.query.tolist()
     assert split.average_precision.tolist() == whole.average_precision.tolist()
 

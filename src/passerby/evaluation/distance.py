@@ -1,11 +1,12 @@
 """Distances between features, in blocks of queries.
 
-Sums run in float64 and results are rounded to float32: then equal features are equally far from a
-query in (nearly) every place of the gallery, and ties are ties. Blocks depend on the size of the
-gallery alone, so two passes over them see the same bits.
+Products and distances are float32, as all re-ID code has them; lengths are summed in float64. For
+the cosine the gallery is not copied: its lengths divide a block's columns. For the Euclidean
+distance features are seen from the gallery's mean, and pairs so near that squares cancel are
+measured by their difference. A block is the caller's to write in.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, get_args
 
 import numpy as np
@@ -15,6 +16,12 @@ from passerby.errors import BadInput, listing
 Kind = Literal["cosine", "euclidean"]
 KINDS: tuple[str, ...] = get_args(Kind)
 BLOCK_PAIRS = 1 << 22
+Multiply = Callable[[np.ndarray], np.ndarray]
+"""Queries `(b, D)` to their products with a gallery, `float32 (b, G)`."""
+CANCELLED = 1e-4
+"""Of the sum of squares: a squared distance below it has lost three of float32's seven digits."""
+Block = tuple[slice, np.ndarray]
+"""Some rows of queries, and their distances from the whole gallery, `float32 (b, G)`."""
 
 
 def pairwise(query: np.ndarray, gallery: np.ndarray, kind: Kind) -> np.ndarray:
@@ -40,47 +47,86 @@ def pairwise(query: np.ndarray, gallery: np.ndarray, kind: Kind) -> np.ndarray:
 
 
 def blocks(
-    query: np.ndarray, gallery: np.ndarray, kind: Kind
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """The same, a block of `b` queries at a time.
+    query: np.ndarray,
+    gallery: np.ndarray,
+    kind: Kind,
+    multiplier: Callable[[np.ndarray], Multiply] | None = None,
+) -> Iterator[Block]:
+    """The same, a block of `b` queries at a time; memory grows with neither side.
 
-    Yields:
-        The block's rows of `query`, and its distances `float32 (b, G)`.
+    Args:
+        query: Features `(Q, D)`.
+        gallery: Features `(G, D)`.
+        kind: As in `pairwise`.
+        multiplier: What makes `Multiply` of a gallery; `on_cpu` if none is given.
 
     Raises:
         BadInput: an unknown kind; for `cosine` a feature of length 0, which has no direction.
     """
     if kind not in KINDS:
         raise BadInput(f"distance: '{kind}' found, one of {', '.join(KINDS)} wanted")
-    of_block = _cosine if kind == "cosine" else _euclidean
+    if kind == "euclidean":
+        middle = np.mean(gallery, axis=0, dtype=np.float64)
+        query, gallery = query - middle, gallery - middle
+    query = np.ascontiguousarray(query, np.float32)
+    gallery = np.ascontiguousarray(gallery, np.float32)
+    of_query, of_gallery = _squares(query), _squares(gallery)
     if kind == "cosine":
-        query, gallery = _directions(query, "query"), _directions(gallery, "gallery")
-    gallery = np.ascontiguousarray(gallery, np.float64)
-    rows = max(1, BLOCK_PAIRS // len(gallery))
-    for start in range(0, len(query), rows):
-        block = slice(start, min(start + rows, len(query)))
-        found = of_block(np.asarray(query[block], np.float64), gallery)
-        yield block, found.astype(np.float32)
+        _check_directions(of_query, "query")
+        _check_directions(of_gallery, "gallery")
+    multiply = (multiplier or on_cpu)(gallery)
+    step = max(1, BLOCK_PAIRS // len(gallery))
+    for start in range(0, len(query), step):
+        rows = slice(start, min(start + step, len(query)))
+        block = multiply(query[rows])
+        if kind == "cosine":
+            _to_cosine(block, of_query[rows], of_gallery)
+        else:
+            _to_euclidean(block, query[rows], gallery, of_query[rows], of_gallery)
+        yield rows, block
 
 
-def _directions(features: np.ndarray, name: str) -> np.ndarray:
-    """The features scaled to length 1, float64."""
-    wide = np.asarray(features, np.float64)
-    lengths = np.linalg.norm(wide, axis=1, keepdims=True)
-    empty = np.flatnonzero(lengths == 0)
+def on_cpu(gallery: np.ndarray) -> Multiply:
+    """Products by numpy."""
+    return lambda query: query @ gallery.T
+
+
+def _squares(features: np.ndarray) -> np.ndarray:
+    """Squared length of each feature, float64."""
+    return np.einsum("nd,nd->n", features, features, dtype=np.float64)
+
+
+def _check_directions(squares: np.ndarray, name: str) -> None:
+    empty = np.flatnonzero(squares == 0)
     if len(empty):
         raise BadInput(
             f"{name}: features {listing(list(empty))} are all zero, so their cosine is undefined; "
             "use the euclidean distance, or look at the model that gave them"
         )
-    return wide / lengths
 
 
-def _cosine(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-    return np.clip(1 - query @ gallery.T, 0, 2)
+def _to_cosine(block: np.ndarray, of_query: np.ndarray, of_gallery: np.ndarray) -> None:
+    """1 - q g / (|q| |g|), in place."""
+    block /= np.sqrt(of_query)[:, None].astype(np.float32)
+    block /= np.sqrt(of_gallery)[None, :].astype(np.float32)
+    np.subtract(1, block, out=block)
+    np.clip(block, 0, 2, out=block)
 
 
-def _euclidean(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-    """|q - g|^2 = |q|^2 + |g|^2 - 2 q g, which rounding may leave a little below zero."""
-    squares = np.einsum("qd,qd->q", query, query)[:, None] + np.einsum("gd,gd->g", gallery, gallery)
-    return np.sqrt(np.maximum(squares - 2 * (query @ gallery.T), 0))
+def _to_euclidean(
+    block: np.ndarray,
+    query: np.ndarray,
+    gallery: np.ndarray,
+    of_query: np.ndarray,
+    of_gallery: np.ndarray,
+) -> None:
+    """The root of |q - g|^2 = |q|^2 + |g|^2 - 2 q g, in place."""
+    squares = of_query[:, None].astype(np.float32) + of_gallery[None, :].astype(np.float32)
+    block *= -2
+    block += squares
+    row, item = np.nonzero(block < CANCELLED * squares)
+    for r in np.unique(row):
+        near = item[row == r]
+        difference = query[r] - gallery[near]
+        block[r, near] = np.einsum("nd,nd->n", difference, difference)
+    np.sqrt(block, out=block)

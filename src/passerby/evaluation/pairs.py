@@ -6,16 +6,22 @@ The rules of Market-1501, which the protocols here share:
 - *ignored*: the same person by the same camera, and junk (-1), which a detector cut badly;
 - *impostor*: everything else; so distractors (0) are impostors to everybody, and another person is
   an impostor by whichever camera.
+
+Of 54 million pairs on Market-1501, 62,764 are of one person: they are listed, never searched for.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from passerby.errors import BadInput, listing
 
 JUNK = -1
+Places = tuple[np.ndarray, np.ndarray]
+"""Some pairs of a block: its row (from 0) and the gallery item of each, `int64 (n,)` both, sorted
+by row and item. They index a block of distances."""
 
 
 @dataclass(frozen=True)
@@ -31,24 +37,49 @@ class Pairs:
     gallery_cameras: np.ndarray
     """`(G,)`."""
 
-    def genuine(self, rows: slice) -> np.ndarray:
-        """Whether a pair is of one person by two cameras, `bool (b, G)`."""
-        return self._same_person(rows) & ~self._same_camera(rows)
+    @property
+    def counting(self) -> np.ndarray:
+        """Which gallery items are no junk, `bool (G,)`."""
+        return self.gallery_people != JUNK
 
-    def ignored(self, rows: slice) -> np.ndarray:
-        """Whether a pair counts for nothing, `bool (b, G)`."""
-        same = self._same_person(rows) & self._same_camera(rows)
-        return same | (self.gallery_people == JUNK)[None, :]
+    def without_junk(self) -> "Pairs":
+        """The same, of the counting gallery items alone."""
+        kept = self.counting
+        return Pairs(
+            self.query_people,
+            self.gallery_people[kept],
+            self.query_cameras,
+            self.gallery_cameras[kept],
+        )
 
-    def impostor(self, rows: slice) -> np.ndarray:
-        """Whether a pair is of two people, `bool (b, G)`."""
-        return ~self._same_person(rows) & (self.gallery_people != JUNK)[None, :]
+    def genuine(self, rows: slice) -> Places:
+        """The pairs of one person by two cameras."""
+        row, item, same_camera = self._of_one_person(rows)
+        return row[~same_camera], item[~same_camera]
 
-    def _same_person(self, rows: slice) -> np.ndarray:
-        return self.query_people[rows, None] == self.gallery_people[None, :]
+    def ignore(self, rows: slice, block: np.ndarray) -> None:
+        """Put the pairs of a block that count for nothing infinitely far apart, in place."""
+        row, item, same_camera = self._of_one_person(rows)
+        block[row[same_camera], item[same_camera]] = np.inf
+        if not self.counting.all():
+            block[:, ~self.counting] = np.inf
 
-    def _same_camera(self, rows: slice) -> np.ndarray:
-        return self.query_cameras[rows, None] == self.gallery_cameras[None, :]
+    def _of_one_person(self, rows: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The pairs of one person, by query, then by gallery item; and which are by one camera."""
+        order, people = self._gallery_by_person
+        asked = self.query_people[rows]
+        first = np.searchsorted(people, asked, side="left")
+        number = np.searchsorted(people, asked, side="right") - first
+        row = np.repeat(np.arange(len(asked)), number)
+        of_row = np.arange(len(row)) - np.repeat(np.cumsum(number) - number, number)
+        item = order[np.repeat(first, number) + of_row]
+        return row, item, self.query_cameras[rows][row] == self.gallery_cameras[item]
+
+    @cached_property
+    def _gallery_by_person(self) -> tuple[np.ndarray, np.ndarray]:
+        """The gallery items sorted by person, then by place; and the person of each."""
+        order = np.argsort(self.gallery_people, kind="stable")
+        return order, self.gallery_people[order]
 
 
 def checked(

@@ -18,7 +18,7 @@ import numpy as np
 
 from passerby import files
 from passerby.errors import BadInput
-from passerby.evaluation.assessment import Result
+from passerby.evaluation.result import Result
 
 FORMAT = "passerby.result/1"
 KEYS = (
@@ -44,7 +44,7 @@ def write(
     """
     folder = Path(folder)
     write_embeddings(folder / "embeddings.npz", arrays)
-    curve, spread = result.verification.curve(), result.verification.histogram
+    curve, spread = result.verification.curve(), result.verification.histogram()
     _write_table(
         folder / "roc.tsv",
         ("fpr", "tpr", "threshold"),

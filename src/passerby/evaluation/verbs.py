@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from passerby.evaluation.assessment import Result, evaluate
+from passerby.evaluation.assessment import FARS, RANKS, evaluate
 from passerby.evaluation.distance import Kind
+from passerby.evaluation.result import Result
 from passerby.evaluation.results import read_embeddings
 
 
@@ -12,8 +14,9 @@ def evaluate_file(
     path: str | Path,
     protocol: str = "market1501",
     distance: Kind = "cosine",
-    ranks: Sequence[int] = (1, 5, 10),
-    fars: Sequence[float] = (1e-3, 1e-2),
+    ranks: Sequence[int] = RANKS,
+    fars: Sequence[float] = FARS,
+    draws: int = 0,
 ) -> Result:
     """Evaluate the features of an `.npz` file.
 
@@ -23,9 +26,12 @@ def evaluate_file(
         distance: `cosine` or `euclidean`.
         ranks: Ranks k of CMC@k.
         fars: False-accept rates at which TAR is given.
+        draws: How often people are drawn anew for intervals; 0 for none.
 
     Raises:
         BadInput: as `results.read_embeddings` and `evaluate`.
     """
-    arrays = read_embeddings(path)
-    return evaluate(**arrays, protocol=protocol, distance=distance, ranks=ranks, fars=fars)
+    arrays: dict[str, Any] = read_embeddings(path)
+    return evaluate(
+        **arrays, protocol=protocol, distance=distance, ranks=ranks, fars=fars, draws=draws
+    )

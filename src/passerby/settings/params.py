@@ -71,8 +71,10 @@ class Evaluate(Section):
     """Mean of the features of a picture and of its mirror image."""
     ranks: tuple[Count, ...] = Field(default=(1, 5, 10), min_length=1)
     """Ranks k of CMC@k."""
-    fars: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (1e-3, 1e-2)
+    fars: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (1e-4, 1e-3, 1e-2)
     """False-accept rates at which the true-accept rate is given."""
+    draws: int = Field(default=200, ge=0)
+    """How often people are drawn anew for 95 % intervals; 0 for none."""
 
 
 class Report(Section):

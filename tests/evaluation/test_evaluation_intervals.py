@@ -1,0 +1,124 @@
+"""Intervals: equal to drawing people literally, and not fooled by many pictures of few people."""
+
+import evaluation_samples as plain
+import numpy as np
+import pytest
+
+from passerby import seeds
+from passerby.evaluation import verification
+from passerby.evaluation.intervals import Intervals, intervals
+from passerby.evaluation.pairs import Pairs, checked
+from passerby.evaluation.ranking import rank
+from passerby.evaluation.verification import verify
+
+FARS = (0.01, 0.1)
+DRAWS = 40
+
+
+def found(distances: np.ndarray, pairs: Pairs, draws: int = DRAWS) -> Intervals:
+    ranking = rank(plain.blocks(distances), pairs)
+    return intervals(
+        pairs, ranking, verify(plain.blocks(distances), pairs, FARS), (1, 5), FARS, draws
+    )
+
+
+def without_junk(seed: int, levels: int | None = None) -> tuple[np.ndarray, Pairs]:
+    distances, pairs = plain.drawn(seed, levels=levels)
+    return distances[:, pairs.counting], pairs.without_junk()
+
+
+def literally(distances: np.ndarray, pairs: Pairs, draws: int) -> list[list[float]]:
+    """mAP, rank-1, rank-5 and TAR at both FARs of each draw, by copies of people's rows."""
+    people = np.unique([*pairs.query_people, *pairs.gallery_people[pairs.gallery_people > 0]])
+    strangers = np.flatnonzero(pairs.gallery_people == 0)
+    ranking = rank(plain.blocks(distances), pairs)
+    genuine, impostor = plain.genuine(pairs), plain.impostor(pairs)
+    rng = seeds.stream(0, "evaluation", "intervals")
+    rows = []
+    for _ in range(draws):
+        times = dict(
+            zip(people, rng.multinomial(len(people), [1 / len(people)] * len(people)), strict=True)
+        )
+        of_stranger = rng.multinomial(len(strangers), [1 / len(strangers)] * len(strangers))
+        copies = np.array([times.get(person, 0) for person in pairs.gallery_people])
+        copies[strangers] = of_stranger
+        asked = np.repeat(ranking.query, [times[pairs.query_people[q]] for q in ranking.query])
+        place = np.searchsorted(ranking.query, asked)
+        near, far = [], []
+        for q, person in enumerate(pairs.query_people):
+            near += [*np.repeat(distances[q, genuine[q]], times[person])]
+            each = np.repeat(distances[q, impostor[q]], copies[impostor[q]])
+            far += [*np.tile(each, times[person])]
+        rows.append(
+            [
+                ranking.average_precision[place].mean(),
+                (ranking.first_rank[place] <= 1).mean(),
+                (ranking.first_rank[place] <= 5).mean(),
+                *(rate(np.array(near), np.sort(far), allowed) for allowed in FARS),
+            ]
+        )
+    return rows
+
+
+def rate(near: np.ndarray, far: np.ndarray, allowed: float) -> float:
+    """TAR at the nearest distance with which too many would be accepted, exclusive."""
+    return float((near < far[int(allowed * len(far) + 1e-9)]).mean())
+
+
+@pytest.mark.parametrize("levels", [None, 30])
+def test_intervals_equal_those_of_people_copied_literally(levels: int | None) -> None:
+    distances, pairs = without_junk(3, levels)
+    ours = found(distances, pairs)
+    low, high = np.quantile(literally(distances, pairs, DRAWS), [0.025, 0.975], axis=0)
+    wanted = list(zip(low, high, strict=True))
+    for span, theirs in zip(
+        (ours.map, ours.cmc[1], ours.cmc[5], ours.tar[0.01], ours.tar[0.1]), wanted, strict=True
+    ):
+        assert span == pytest.approx(theirs, abs=1e-9)
+
+
+def test_more_pictures_of_the_same_people_do_not_narrow_them() -> None:
+    rng = np.random.default_rng(0)
+    people, times = 40, 5
+    centres = rng.normal(size=(people, 6))
+    query = centres + 0.8 * rng.normal(size=centres.shape)
+
+    def width(copies: int) -> float:
+        labels = np.tile(np.arange(1, people + 1), copies)
+        apart = np.linalg.norm(
+            np.tile(query, (copies, 1))[:, None] - np.tile(centres, (copies, 1)), axis=2
+        )
+        pairs = checked(labels, labels, np.full(len(labels), 1), np.full(len(labels), 2))
+        span = found(apart.astype(np.float32), pairs, draws=200).tar[0.01]
+        assert span is not None
+        return span[1] - span[0]
+
+    assert width(1) > 0.1
+    assert width(times) == pytest.approx(width(1), rel=0.02)
+
+
+def test_the_figure_lies_within_and_a_rate_that_cannot_be_measured_has_none() -> None:
+    distances, pairs = without_junk(5)
+    measured = verify(plain.blocks(distances), pairs, FARS)
+    ranking = rank(plain.blocks(distances), pairs)
+    ours = intervals(pairs, ranking, measured, (1,), (1e-9, 0.1), 100)
+    assert ours.map[0] < ranking.average_precision.mean() < ours.map[1]
+    point = measured.true_accept_rate(0.1)
+    span = ours.tar[0.1]
+    assert point is not None
+    assert span is not None
+    assert span[0] <= point[0] <= span[1]
+    assert ours.tar[1e-9] is None
+    assert ours.to_dict()["tar_at_far"] == {"1e-09": None, "0.1": span}
+
+
+def test_too_few_kept_pairs_give_no_rate_that_is_too_high(monkeypatch: pytest.MonkeyPatch) -> None:
+    distances, pairs = without_junk(6)
+    exact = found(distances, pairs).tar[0.1]
+    monkeypatch.setattr(verification, "KEPT_AT_LEAST", 1)
+    monkeypatch.setattr(verification, "MARGIN", 1.01)
+    few = found(distances, pairs).tar[0.1]
+    assert exact is not None
+    assert few is not None
+    assert few[0] <= exact[0]
+    assert few[1] <= exact[1]
