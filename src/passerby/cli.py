@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     _add_crops(verbs)
     _add_adopt(verbs)
     _add_export(verbs)
+    _add_calibrate(verbs)
     _add_embed(verbs)
     _add_evaluate(verbs)
     _add_record(verbs)
@@ -201,6 +202,27 @@ def export(model: Path, out: Path) -> None:
     )
 
 
+def _add_calibrate(verbs: Any) -> None:
+    made = _verb(verbs, calibrate, "calibrate")
+    made.add_argument("model", type=Path, help="folder of a model; its card gets the table")
+    made.add_argument("--set", dest="name", required=True, help="an entry of `benchmarks`")
+    made.add_argument("--params", type=Path, default=Path("params.yaml"), help="where that stands")
+
+
+def calibrate(model: Path, name: str, params: Path) -> None:
+    """Choose a model's thresholds on the training people of a set that it has not seen."""
+    from passerby import judging, settings
+    from passerby.datasets import index
+
+    read = settings.read(params)
+    benchmark = index.build(name, read.benchmark(name))
+    card = judging.calibrate(model, benchmark, read.compute.threads)
+    chosen = card.thresholds
+    print(f"{model}: thresholds chosen on {chosen['chosen_on']} ({card.distance} distance)")
+    for far, row in chosen["at_far"].items():
+        print(f"  FAR {far}: accept at {row['distance']:g} and below; TAR {row['tar']:.2%} there")
+
+
 def _numbers(text: str, between: str, count: int, option: str) -> list[float]:
     try:
         numbers = [float(part) for part in text.split(between)]
@@ -239,9 +261,15 @@ def embed(model: Path, source: Path, out: Path, batch: int, flip: bool) -> None:
 
 def _add_evaluate(verbs: Any) -> None:
     made = _verb(verbs, evaluate, "evaluate")
-    made.add_argument("what", type=Path, help="features (.npz), or the folder of a model")
+    made.add_argument(
+        "what",
+        type=Path,
+        help="features (.npz, .mat, .pth, a folder of .npy; docs/evaluation.md), or a model",
+    )
+    made.add_argument("--queries", type=int, help="of fast-reid's .pth: how many come first")
     made.add_argument("--protocol", default="market1501", help="for features; default: %(default)s")
     made.add_argument("--distance", choices=("cosine", "euclidean"), default="cosine")
+    made.add_argument("--rerank", action="store_true", help="re-rank features too, as a column")
     made.add_argument("--set", dest="name", help="for a model: an entry of `benchmarks`")
     made.add_argument("--params", type=Path, default=Path("params.yaml"), help="where that stands")
     made.add_argument("--flip", action="store_true", help="mean of a picture and its mirror image")
@@ -250,8 +278,10 @@ def _add_evaluate(verbs: Any) -> None:
 
 def evaluate(
     what: Path,
+    queries: int | None,
     protocol: str,
     distance: Any,
+    rerank: bool,
     name: str | None,
     params: Path,
     flip: bool,
@@ -259,16 +289,31 @@ def evaluate(
 ) -> None:
     """Evaluate features with their labels, or a model on a benchmark: mAP, CMC, mINP, ROC."""
     from passerby.evaluation import results
-    from passerby.evaluation import verbs as evaluating
 
-    if what.is_dir():
+    if what.is_dir() and not (what / "query").is_dir():
         found, arrays = _judged(what, name, params, flip)
     else:
-        found = evaluating.evaluate_file(what, protocol, distance)
-        arrays = results.read_embeddings(what)
+        found, arrays = _assessed(what, queries, protocol, distance, rerank)
     print(found.table())
     if out:
         results.write(out, found, arrays, {"model": what.name, "set": name or what.name})
+
+
+def _assessed(
+    what: Path, queries: int | None, protocol: str, distance: Any, rerank: bool
+) -> tuple[Any, Any]:
+    """Features that somebody saved, evaluated."""
+    from passerby.evaluation import evaluate, saved
+    from passerby.evaluation.reranking import Rerank
+
+    if what.suffix in (".pt", ".pth"):
+        from passerby.models import torch_features
+
+        arrays: Any = saved.named(torch_features.read(what, queries), str(what))
+    else:
+        arrays = saved.read(what)
+    asked: Any = {"protocol": protocol, "distance": distance, "draws": 200}
+    return evaluate(**arrays, **asked, rerank=Rerank() if rerank else None), arrays
 
 
 def _judged(model: Path, name: str | None, params: Path, flip: bool) -> tuple[Any, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from passerby.errors import BadInput
-from passerby.evaluation import evaluate, results, verbs
+from passerby.evaluation import evaluate, results
 
 
 def arrays() -> dict[str, np.ndarray]:
@@ -69,7 +69,7 @@ def test_equal_inputs_give_equal_bytes(tmp_path: Path) -> None:
 
 
 def test_embeddings_evaluate_to_the_same_figures(tmp_path: Path) -> None:
-    found = verbs.evaluate_file(written(tmp_path) / "embeddings.npz")
+    found = evaluate(**results.read_embeddings(written(tmp_path) / "embeddings.npz"))
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert found.to_dict().items() <= metrics.items()
 

@@ -124,6 +124,24 @@ def test_the_score_is_that_of_the_models_features(job: Callable[..., Job], tmp_p
     assert (last["map"], last["rank_1"]) == pytest.approx((found["map"], found["rank_1"]), rel=1e-5)
 
 
+def test_the_model_has_thresholds_chosen_on_those_held_out(
+    job: Callable[..., Job], tmp_path: Path
+) -> None:
+    made = job(validation={"folds": 2})
+    card = run.finetune(made, tmp_path / "out", quiet=True)
+    table = card.thresholds
+    assert f": {len(made.held_out)} people held out of its training" in table["chosen_on"]
+    items = made.labelled.split("train").of_people(made.held_out)
+    found = Panel(items, "market1501", 0, whole=True).assess(
+        Embedder.load(tmp_path / "out"), 1, distance="cosine"
+    )
+    assert table["impostor_pairs"] == found.counts["impostor_pairs"]
+    for far, row in table["at_far"].items():
+        point = found.verification.true_accept_rate(float(far))
+        assert point == pytest.approx((row["tar"], row["distance"]), abs=1e-6)
+    assert not run.finetune(job(), tmp_path / "none", quiet=True).thresholds
+
+
 def test_a_model_is_scored_without_being_changed(job: Callable[..., Job], tmp_path: Path) -> None:
     scored, other = (
         job(validation={"folds": 4, "every_epochs": 1}),

@@ -7,10 +7,12 @@ import numpy as np
 from passerby.errors import BadInput
 from passerby.evaluation import distance as distances
 from passerby.evaluation import inputs, protocols
-from passerby.evaluation.distance import Block, Multiply
+from passerby.evaluation.distance import Block, Multiply, on_cpu
+from passerby.evaluation.expansion import Expand, expanded
 from passerby.evaluation.intervals import intervals
 from passerby.evaluation.pairs import Pairs, checked
-from passerby.evaluation.ranking import Ranking, hit_ranks, measured
+from passerby.evaluation.ranking import Ranking, hit_ranks, measured, rank
+from passerby.evaluation.reranking import Rerank, reranked
 from passerby.evaluation.result import Result
 from passerby.evaluation.verification import Tally, Verification
 
@@ -32,7 +34,9 @@ def evaluate(
     ranks: Sequence[int] = RANKS,
     fars: Sequence[float] = FARS,
     draws: int = 0,
-    multiplier: Callable[[np.ndarray], Multiply] | None = None,
+    rerank: Rerank | None = None,
+    expand: Expand | None = None,
+    multiplier: Callable[[np.ndarray], Multiply] = on_cpu,
 ) -> Result:
     """Evaluate features under a protocol.
 
@@ -48,8 +52,10 @@ def evaluate(
         ranks: Ranks k of CMC@k, from 1.
         fars: False-accept rates at which TAR is given, in (0, 1).
         draws: How often people are drawn anew for 95 % intervals (`intervals`); 0 for none.
-        multiplier: What multiplies features with a gallery; numpy if none is given. With
-            `passerby.models.products.where_it_is_fast` a GPU does.
+        rerank: Rank by k-reciprocal re-ranking too (`reranking`); `None` for no.
+        expand: Rank after query expansion too (`expansion`); `None` for no.
+        multiplier: What makes a `Multiply` of a gallery: numpy, or with
+            `passerby.models.products.where_it_is_fast` a GPU.
 
     Raises:
         BadInput: an empty side, unequal dimensions, values that are not finite, labels that do not
@@ -60,50 +66,50 @@ def evaluate(
         >>> found.map, found.ranking.cmc(1), found.counts["impostor_pairs"]
         (1.0, 1.0, 2)
     """
-    query = inputs.features(query_features, "query_features")
-    gallery = inputs.features(gallery_features, "gallery_features")
+    features = (query_features, gallery_features)
     pairs = checked(query_people, gallery_people, query_cameras, gallery_cameras)
-    inputs.check_sizes(query, gallery, pairs)
     inputs.check_asked(ranks, fars)
-    protocols.named(protocol).check(pairs)
-    counting = pairs.counting
-    if not counting.any():
-        raise BadInput("gallery_features: empty once junk (-1) is left out; nothing to search in")
-    blocks = distances.blocks(
-        query, gallery if counting.all() else gallery[counting], distance, multiplier
-    )
-    return _assessed(blocks, pairs, protocol, distance, ranks, fars, draws)
-
-
-def _assessed(
-    blocks: Iterable[Block],
-    pairs: Pairs,
-    protocol: str,
-    distance: str,
-    ranks: Sequence[int],
-    fars: Sequence[float],
-    draws: int,
-) -> Result:
-    """Evaluate blocks of the distances between the queries and the gallery without its junk."""
-    counts = _counts(pairs)
-    pairs = pairs.without_junk()
+    query, gallery = _looked_at(features, pairs, protocol)
+    counts, pairs = _counts(pairs), pairs.without_junk()
+    blocks = distances.blocks(query, gallery, distance, multiplier)
     ranking, verification = _measured(blocks, pairs, fars)
     counts |= {
-        "queries_without_match": len(pairs.query_people) - len(ranking.query),
+        "queries_without_match": len(query) - len(ranking.query),
         "genuine_pairs": len(verification.genuine),
         "impostor_pairs": verification.impostors,
     }
-    drawn = intervals(pairs, ranking, verification, ranks, fars, draws) if draws else None
+    transductive = {}
+    if rerank:
+        again = reranked(query, gallery, distance, rerank, multiplier)
+        transductive["reranked"] = rank(again, pairs)
+    if expand:
+        both = expanded(query, gallery, expand, multiplier)
+        transductive["expanded"] = rank(distances.blocks(*both, distance, multiplier), pairs)
     return Result(
-        protocols.named(protocol).name,
+        protocol,
         distance,
         counts,
         ranking,
         verification,
         tuple(ranks),
         tuple(fars),
-        drawn,
+        intervals(pairs, ranking, verification, ranks, fars, draws) if draws else None,
+        transductive,
     )
+
+
+def _looked_at(
+    features: tuple[np.ndarray, np.ndarray], pairs: Pairs, protocol: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features of both sides, without those of junk, if the protocol can be asked of them."""
+    query = inputs.features(features[0], "query_features")
+    gallery = inputs.features(features[1], "gallery_features")
+    inputs.check_sizes(query, gallery, pairs)
+    protocols.named(protocol).check(pairs)
+    counting = pairs.counting
+    if not counting.any():
+        raise BadInput("gallery_features: empty once junk (-1) is left out; nothing to search in")
+    return query, gallery if counting.all() else gallery[counting]
 
 
 def _measured(

@@ -24,6 +24,11 @@ Block = tuple[slice, np.ndarray]
 """Some rows of queries, and their distances from the whole gallery, `float32 (b, G)`."""
 
 
+def on_cpu(gallery: np.ndarray) -> Multiply:
+    """Products with a gallery by numpy."""
+    return lambda query: query @ gallery.T
+
+
 def pairwise(query: np.ndarray, gallery: np.ndarray, kind: Kind) -> np.ndarray:
     """Distance of every query from every gallery item.
 
@@ -50,7 +55,7 @@ def blocks(
     query: np.ndarray,
     gallery: np.ndarray,
     kind: Kind,
-    multiplier: Callable[[np.ndarray], Multiply] | None = None,
+    multiplier: Callable[[np.ndarray], Multiply] = on_cpu,
 ) -> Iterator[Block]:
     """The same, a block of `b` queries at a time; memory grows with neither side.
 
@@ -58,7 +63,7 @@ def blocks(
         query: Features `(Q, D)`.
         gallery: Features `(G, D)`.
         kind: As in `pairwise`.
-        multiplier: What makes `Multiply` of a gallery; `on_cpu` if none is given.
+        multiplier: What makes `Multiply` of a gallery.
 
     Raises:
         BadInput: an unknown kind; for `cosine` a feature of length 0, which has no direction.
@@ -74,7 +79,7 @@ def blocks(
     if kind == "cosine":
         _check_directions(of_query, "query")
         _check_directions(of_gallery, "gallery")
-    multiply = (multiplier or on_cpu)(gallery)
+    multiply = multiplier(gallery)
     step = max(1, BLOCK_PAIRS // len(gallery))
     for start in range(0, len(query), step):
         rows = slice(start, min(start + step, len(query)))
@@ -86,9 +91,15 @@ def blocks(
         yield rows, block
 
 
-def on_cpu(gallery: np.ndarray) -> Multiply:
-    """Products by numpy."""
-    return lambda query: query @ gallery.T
+def unit(features: np.ndarray, name: str) -> np.ndarray:
+    """The features scaled to length 1, `float32 (N, D)`.
+
+    Raises:
+        BadInput: one of length 0.
+    """
+    squares = _squares(features)
+    _check_directions(squares, name)
+    return (features / np.sqrt(squares)[:, None]).astype(np.float32, copy=False)
 
 
 def _squares(features: np.ndarray) -> np.ndarray:

@@ -30,6 +30,9 @@ class Result:
     fars: tuple[float, ...]
     intervals: Intervals | None
     """Where figures lie when people are drawn anew; `None` where it was not asked for."""
+    transductive: dict[str, Ranking]
+    """Rankings by distances that hang on all queries and the whole gallery, where asked for:
+    `reranked` and `expanded`. Never the headline."""
 
     @property
     def map(self) -> float:
@@ -72,6 +75,12 @@ class Result:
             "auc": self.verification.area_under_curve(),
             "eer": self.verification.equal_error_rate(),
         }
+        for name, ranking in self.transductive.items():
+            figures[name] = {
+                "map": float(ranking.average_precision.mean()),
+                "minp": float(ranking.inverse_negative_penalty.mean()),
+                "cmc": {str(k): ranking.cmc(k) for k in self.ranks},
+            }
         told = {"protocol": self.protocol, "distance": self.distance, "counts": self.counts}
         if self.intervals:
             figures["intervals"] = self.intervals.to_dict()
@@ -99,6 +108,11 @@ class Result:
             f"AUC {area:.4f}, EER {equal:.2%}, {counts['genuine_pairs']:,} genuine and "
             f"{counts['impostor_pairs']:,} impostor pairs"
         )
+        lines += [
+            f"{name} (transductive: uses all queries at once): mAP "
+            f"{ranking.average_precision.mean():.2%}, rank-1 {ranking.cmc(1):.2%}"
+            for name, ranking in self.transductive.items()
+        ]
         if self.intervals:
             lines.append(f"[95 % of {self.intervals.draws} draws of other people]")
         return "\n".join(lines)

@@ -86,17 +86,27 @@ def read_embeddings(path: str | Path) -> dict[str, np.ndarray]:
     """Read such a file; `evaluate(**read_embeddings(path))` evaluates it.
 
     Raises:
-        BadInput: it is missing, is no `.npz`, lacks arrays, or holds pickled objects.
+        BadInput: as `read_arrays`; arrays of `KEYS` are not there.
+    """
+    arrays = read_arrays(path)
+    lacking = [key for key in KEYS if key not in arrays]
+    if lacking:
+        raise BadInput(
+            f"{path}: lacks {', '.join(lacking)}; wanted {', '.join(KEYS)}, "
+            f"found {', '.join(arrays) or 'nothing'}"
+        )
+    return {key: arrays[key] for key in KEYS}
+
+
+def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """Read all arrays of an `.npz` file.
+
+    Raises:
+        BadInput: it is missing, is no `.npz`, or holds pickled objects.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
-            lacking = [key for key in KEYS if key not in archive]
-            if lacking:
-                raise BadInput(
-                    f"{path}: lacks {', '.join(lacking)}; wanted {', '.join(KEYS)}, "
-                    f"found {', '.join(archive) or 'nothing'}"
-                )
-            return {key: archive[key] for key in KEYS}
+            return {key: archive[key] for key in archive}
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file") from None
     except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:

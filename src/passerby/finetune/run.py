@@ -27,6 +27,7 @@ from passerby.models import init_file
 from passerby.models.artifact import ModelCard
 from passerby.progress import Progress
 from passerby.training import checkpoint, launch, precision, processes, stopping
+from passerby.training.calibration import calibrate
 from passerby.training.history import History
 
 MODULE = "passerby.finetune.main"
@@ -263,9 +264,13 @@ class Keeper:
         weights: Mapping[str, Any],
         scores: Mapping[str, float],
     ) -> None:
-        network = self._trainer.network
+        network, job = self._trainer.network, self._job
         network.load_state_dict(weights)
-        model.write(folder, network.cpu().eval(), self._trainer.cfg, self._job, header, scores)
+        model.write(folder, network.cpu().eval(), self._trainer.cfg, job, header, scores)
+        if job.held_out:
+            items = job.labelled.split("train").of_people(job.held_out)
+            who = f"{job.benchmark.name}: {len(job.held_out)} people held out of its training"
+            calibrate(folder, items, job.labelled.kind, who, job.threads)
 
 
 def _is_finite(value: Tensor) -> bool:

@@ -63,6 +63,21 @@ class Compute(Section):
     """Threads of one process; not taken from the machine, since sums depend on them."""
 
 
+class Reranking(Section):
+    """`evaluate.rerank`: k-reciprocal re-ranking, by the names of its paper."""
+
+    k1: Count = 20
+    k2: Count = 6
+    lambda_: Annotated[float, Field(ge=0, le=1, alias="lambda")] = 0.3
+
+
+class Expansion(Section):
+    """`evaluate.expand`: query expansion."""
+
+    k: Count = 10
+    alpha: Annotated[float, Field(ge=0)] = 3.0
+
+
 class Evaluate(Section):
     """Section `evaluate`."""
 
@@ -75,6 +90,8 @@ class Evaluate(Section):
     """False-accept rates at which the true-accept rate is given."""
     draws: int = Field(default=200, ge=0)
     """How often people are drawn anew for 95 % intervals; 0 for none."""
+    rerank: Reranking | None = None
+    expand: Expansion | None = None
 
 
 class Report(Section):

@@ -4,11 +4,13 @@ One image of each person and camera is a query. Such a score compares settings a
 test set takes part.
 """
 
+from typing import Any
+
 import numpy as np
 
 from passerby import seeds
 from passerby.datasets.index import Items
-from passerby.evaluation import evaluate
+from passerby.evaluation import Result, evaluate
 from passerby.models.embedder import BATCH, Embedder, read_image
 
 
@@ -49,9 +51,23 @@ class Panel:
         Raises:
             BadInput: nobody is in two cameras.
         """
+        found = self.assess(embedder, threads, distance="cosine", ranks=(1,), fars=(0.01,))
+        return {"map": found.map, "rank_1": found.ranking.cmc(1)}
+
+    def assess(self, embedder: Embedder, threads: int, **asked: Any) -> Result:
+        """The whole evaluation of the images.
+
+        Args:
+            embedder: The encoder.
+            threads: That embed.
+            asked: Further arguments of `evaluate`.
+
+        Raises:
+            BadInput: nobody is in two cameras.
+        """
         features = embedder.embed(self._images, BATCH, threads=threads)
         query, gallery = self._queries, self._gallery
-        found = evaluate(
+        return evaluate(
             query_features=features[query],
             gallery_features=features[gallery],
             query_people=self._items.person[query],
@@ -59,8 +75,5 @@ class Panel:
             query_cameras=self._items.views[query],
             gallery_cameras=self._items.views[gallery],
             protocol=self._protocol,
-            distance="cosine",
-            ranks=(1,),
-            fars=(0.01,),
+            **asked,
         )
-        return {"map": found.map, "rank_1": found.ranking.cmc(1)}

@@ -1,0 +1,77 @@
+"""Features that `torch.save` wrote, under the names of `passerby.evaluation.evaluate`.
+
+- fast-reid: the list that its evaluator keeps (`ReidEvaluator._predictions`), a dict of `feats`,
+  `pids` and `camids` a batch; the first so many are the queries, as its loader has them;
+- a dict of arrays or tensors by the names of `passerby.evaluation.saved`.
+"""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from passerby.errors import BadInput
+
+BATCH = {"feats", "pids", "camids"}
+
+
+def read(path: str | Path, queries: int | None = None) -> dict[str, np.ndarray]:
+    """Read what was saved; no code in it is run.
+
+    Args:
+        path: A file that `torch.save` wrote.
+        queries: How many of fast-reid's features are of queries; they come first.
+
+    Returns:
+        Arrays by name: of a list of batches the six of `evaluate`, of a dict those it has.
+
+    Raises:
+        BadInput: it is missing, is something else, or of a list it is not said how many queries
+            there are.
+    """
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
+        raise BadInput(f"{path}: tensors as torch.save writes them wanted: {error}") from None
+    if isinstance(held, dict):
+        return {str(name): _array(value) for name, value in held.items()}
+    if not _is_batches(held):
+        raise BadInput(
+            f"{path}: holds a {type(held).__name__}; wanted a dict of arrays, or fast-reid's list "
+            f"of dicts with {', '.join(sorted(BATCH))}"
+        )
+    return _split(held, queries, path)
+
+
+def _is_batches(held: Any) -> bool:
+    return (
+        isinstance(held, list)
+        and bool(held)
+        and all(isinstance(batch, dict) and set(batch) >= BATCH for batch in held)
+    )
+
+
+def _split(
+    batches: list[dict[str, Any]], queries: int | None, path: str | Path
+) -> dict[str, np.ndarray]:
+    whole = {key: np.concatenate([_array(batch[key]) for batch in batches]) for key in BATCH}
+    count = len(whole["feats"])
+    if queries is None or not 0 < queries < count:
+        raise BadInput(
+            f"{path}: {count:,} features; say with --queries how many of them, the first ones, are "
+            f"of queries (found {queries}; Market-1501 has 3368)"
+        )
+    names = {"feats": "features", "pids": "people", "camids": "cameras"}
+    return {
+        f"{side}_{names[key]}": whole[key][part]
+        for side, part in (("query", slice(queries)), ("gallery", slice(queries, None)))
+        for key in names
+    }
+
+
+def _array(value: Any) -> np.ndarray:
+    return value.numpy() if isinstance(value, torch.Tensor) else np.asarray(value)

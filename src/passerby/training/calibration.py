@@ -1,0 +1,52 @@
+"""Thresholds for a model, chosen on labelled people it was not trained on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from passerby.datasets.index import Items
+from passerby.errors import BadInput
+from passerby.evaluation import thresholds
+from passerby.models import artifact
+from passerby.models.artifact import ModelCard
+from passerby.models.embedder import Embedder
+from passerby.training.panel import Panel
+
+FARS = (1e-4, 1e-3, 1e-2)
+DRAWS = 200
+
+
+def calibrate(
+    folder: str | Path,
+    items: Items,
+    protocol: str,
+    chosen_on: str,
+    threads: int,
+    fars: Sequence[float] = FARS,
+) -> ModelCard:
+    """Choose thresholds on labelled images, and store them in the model's card.
+
+    One image of each person and camera is compared with all images.
+
+    Args:
+        folder: Of the model.
+        items: Images of people who train nothing.
+        protocol: Name of the rules, that of their benchmark.
+        chosen_on: Who these people are, in words.
+        threads: That embed.
+        fars: False-accept rates that are asked for; those too small for so many pairs are left out.
+
+    Returns:
+        The card as written.
+
+    Raises:
+        BadInput: there are no images; nobody is in two cameras; an image cannot be read.
+    """
+    if not len(items):
+        raise BadInput(f"thresholds: no images of {chosen_on}; choose a set with a training part")
+    embedder = Embedder.load(folder)
+    panel = Panel(items, protocol, seed=0, whole=True)
+    found = panel.assess(
+        embedder, threads, distance=embedder.card.distance, fars=tuple(fars), draws=DRAWS
+    )
+    card = embedder.card.model_copy(update={"thresholds": thresholds.table(found, chosen_on)})
+    return artifact.write_card(folder, card)

@@ -1,0 +1,54 @@
+"""Features that torch saved: fast-reid's batches, and dicts of tensors."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from passerby.errors import BadInput
+from passerby.models import torch_features
+
+
+def batches() -> list[dict[str, torch.Tensor]]:
+    """Five features in two batches, as `ReidEvaluator.process` keeps them."""
+    features = torch.arange(20, dtype=torch.float32).reshape(5, 4)
+    people, cameras = torch.tensor([1, 2, 1, 2, 3]), torch.tensor([1, 1, 2, 2, 2])
+    return [
+        {"feats": features[part], "pids": people[part], "camids": cameras[part]}
+        for part in (slice(0, 3), slice(3, 5))
+    ]
+
+
+def test_fast_reids_batches_are_split_into_queries_and_gallery(tmp_path: Path) -> None:
+    torch.save(batches(), tmp_path / "x.pth")
+    found = torch_features.read(tmp_path / "x.pth", queries=2)
+    assert found["query_people"].tolist() == [1, 2]
+    assert found["gallery_people"].tolist() == [1, 2, 3]
+    assert found["gallery_cameras"].tolist() == [2, 2, 2]
+    assert found["gallery_features"].tolist() == np.arange(8, 20).reshape(3, 4).tolist()
+
+
+def test_a_dict_of_tensors_is_read_by_name(tmp_path: Path) -> None:
+    torch.save({"qf": torch.ones(2, 3), "q_pids": torch.tensor([4, 5])}, tmp_path / "x.pt")
+    found = torch_features.read(tmp_path / "x.pt")
+    assert found["qf"].shape == (2, 3)
+    assert found["q_pids"].tolist() == [4, 5]
+
+
+@pytest.mark.parametrize("queries", [None, 0, 5])
+def test_how_many_are_queries_must_be_said(queries: int | None, tmp_path: Path) -> None:
+    torch.save(batches(), tmp_path / "x.pth")
+    with pytest.raises(BadInput, match=r"x\.pth: 5 features; say with --queries how many"):
+        torch_features.read(tmp_path / "x.pth", queries)
+
+
+def test_what_is_no_features_is_refused(tmp_path: Path) -> None:
+    torch.save([1, 2], tmp_path / "x.pth")
+    with pytest.raises(BadInput, match="holds a list; wanted a dict of arrays, or fast-reid's"):
+        torch_features.read(tmp_path / "x.pth", 1)
+    (tmp_path / "y.pth").write_bytes(b"nothing")
+    with pytest.raises(BadInput, match=r"y\.pth: tensors as torch\.save writes them wanted"):
+        torch_features.read(tmp_path / "y.pth")
+    with pytest.raises(BadInput, match=r"z\.pth: no such file"):
+        torch_features.read(tmp_path / "z.pth")
