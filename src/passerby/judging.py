@@ -31,7 +31,7 @@ def judge(
         arrays |= {f"{side}_people": items.person, f"{side}_cameras": items.views}
     found = evaluate(
         **arrays,
-        protocol=benchmark.kind,
+        protocol=benchmark.protocol,
         distance=embedder.card.distance,
         ranks=asked.ranks,
         fars=asked.fars,
