@@ -33,7 +33,8 @@ def passerby(*arguments: object, code: int = 0, folder: Path = ROOT) -> str:
     "verb",
     [
         ["profile"], ["clip"], ["crops"], ["crops", "info"], ["crops", "show"], ["crops", "verify"],
-        ["crops", "export"], ["adopt"], ["export"], ["embed"], ["evaluate"], ["record"], [],
+        ["crops", "export"], ["extract"], ["adopt"], ["export"], ["embed"], ["evaluate"],
+        ["record"], [],
     ],
     ids=" ".join,
 )  # fmt: skip

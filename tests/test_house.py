@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "src" / "passerby").rglob("*.py"))
 STAGES = sorted((ROOT / "stages").glob("*.py"))
 ONLY_IN = {
+    "h5py": "datasets",
     "lmdb": "crops",
     "matplotlib": "report",
     "fastreid": "finetune",

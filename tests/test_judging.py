@@ -2,14 +2,18 @@
 
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
+import scipy.io
 from PIL import Image
 
 from passerby.datasets import index
 from passerby.datasets.index import Benchmark
 from passerby.errors import BadInput
+from passerby.evaluation import protocols
+from passerby.files import write_json
 from passerby.judging import calibrate, judge
 from passerby.models import artifact, backbones
 from passerby.models.artifact import ModelCard
@@ -99,3 +103,35 @@ def test_a_set_without_a_training_part_gives_no_thresholds(tmp_path: Path) -> No
     mine = index.build("mine", BenchmarkSource(kind="folder", root=str(tmp_path / "set")))
     with pytest.raises(BadInput, match="no images of mine: its training people"):
         calibrate(written(tmp_path / "model"), mine, 1)
+
+
+def test_cuhk03_as_pictures_is_judged_by_the_new_protocol(tmp_path: Path) -> None:
+    """Of person 1 a query and the match by the other camera, and of person 2 a wrong answer."""
+    rng = np.random.default_rng(4)
+    labels = {"1_001_1_01.png": (1, 1), "1_001_2_06.png": (1, 2), "1_002_2_06.png": (2, 2)}
+    (tmp_path / "detected").mkdir()
+    for name in labels:
+        noise = rng.integers(0, 256, (32, 16, 3), np.uint8)
+        Image.fromarray(noise).save(tmp_path / "detected" / name)
+    people, cameras = zip(*labels.values(), strict=True)
+    columns = {"filelist": np.array([*labels], object), "labels": people, "camId": cameras}
+    places = {"train_idx": np.zeros(0, int), "query_idx": [1], "gallery_idx": [2, 3]}
+    scipy.io.savemat(tmp_path / "split.mat", columns | places)
+    counts = {"query_images": 1, "gallery_images": 2}
+    write_json(tmp_path / "m.json", {"format": "passerby.world/1", "counts": {"mine": counts}})
+    source = BenchmarkSource(
+        kind="cuhk03",
+        root=str(tmp_path / "detected"),
+        counts=str(tmp_path / "m.json"),
+        split_file=str(tmp_path / "split.mat"),
+    )
+    asked = Evaluate(batch=4, flip=False, ranks=(1,), fars=())
+    found, _ = judge(embedder(), index.build("mine", source), asked, 1)
+    assert found.protocol == "cuhk03-np"
+    assert (found.counts["genuine_pairs"], found.counts["impostor_pairs"]) == (1, 1)
+
+
+def test_every_kind_of_set_has_a_protocol() -> None:
+    kinds = get_args(BenchmarkSource.model_fields["kind"].annotation)
+    sets = [index.Benchmark({"name": "mine", "kind": kind}, Path(), (), ()) for kind in kinds]
+    assert {one.protocol for one in sets} == set(protocols.PROTOCOLS)

@@ -1,17 +1,20 @@
 """What the README says is so: commands parse, links lead somewhere, the graph is the graph."""
 
 import csv
+import itertools
 import re
 import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 import passerby
 from passerby import cli, settings
+from passerby.datasets import cuhk03, cuhk03_testsets
 from passerby.settings import profile
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -75,6 +78,33 @@ def test_the_recipes_that_are_shown_are_recipes() -> None:
     values["recipes"] = yaml.safe_load(block)["recipes"]
     params = settings.validate(yaml.safe_dump(values), "docs/finetuning.md")
     assert params.recipe("stronger").fastreid == {"MODEL": {"HEADS": {"MARGIN": 0.25}}}
+
+
+def test_the_trials_that_are_shown_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On pictures that hold nothing: a feature is its person's own."""
+    monkeypatch.chdir(tmp_path)
+    campus = Path("data/raw/CUHK01/campus")
+    campus.mkdir(parents=True)
+    for person, image in itertools.product(range(1, 9), range(1, 5)):
+        (campus / f"{person:04}{image:03}.png").touch()
+    names = [cuhk03.file_name(2, p, image) for p in range(1, 9) for image in (1, 2, 6, 7)]
+    np.savez("features.npz", names=names, features=np.repeat(np.eye(8), 4, axis=0))
+    testsets = Path("data/raw/cuhk03/testsets.tsv")
+    cuhk03_testsets.write(testsets, [[(2, 1), (2, 5)], [(2, 3), (2, 8)]])
+    text = (ROOT / "docs" / "trials.md").read_text()
+    (block,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    values = yaml.safe_load((ROOT / "profiles" / "city.yaml").read_text())
+    values["benchmarks"] |= yaml.safe_load(block)["benchmarks"]
+    shown = settings.validate(yaml.safe_dump(values), "docs/trials.md").benchmark("cuhk03-detected")
+    assert shown.kind == "cuhk03"
+    scope: dict[str, object] = {}
+    for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(code, scope)
+    said = capsys.readouterr().out
+    assert "trials     20 of 4 queries" in said
+    assert said.count("rank-1     100.00%") == 2
 
 
 def test_the_profiles_are_all_in_the_table() -> None:

@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     _add_profile(verbs)
     _add_clip(verbs)
     _add_crops(verbs)
+    _add_extract(verbs)
     _add_adopt(verbs)
     _add_export(verbs)
     _add_calibrate(verbs)
@@ -129,6 +130,20 @@ def crops_export(path: Path, folder: Path) -> None:
     from passerby.crops import verbs
 
     print(verbs.export(path, folder))
+
+
+def _add_extract(verbs: Any) -> None:
+    made = _verb(verbs, extract, "extract")
+    made.add_argument("mat", type=Path, help="cuhk-03.mat")
+    made.add_argument("out", type=Path, help="a folder, for detected/, labeled/ and testsets.tsv")
+
+
+def extract(mat: Path, out: Path) -> None:
+    """Take CUHK03's cuhk-03.mat apart: pictures as PNG files, and the classic test sets."""
+    from passerby.datasets import cuhk03_mat
+
+    counts = cuhk03_mat.extract(mat, out)
+    print(f"{out}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items()))
 
 
 def _add_adopt(verbs: Any) -> None:

@@ -38,7 +38,7 @@ def judge(
         arrays |= {f"{side}_people": items.person, f"{side}_cameras": items.views}
     found = evaluate(
         **arrays,
-        protocol=benchmark.kind,
+        protocol=benchmark.protocol,
         distance=embedder.card.distance,
         ranks=asked.ranks,
         fars=asked.fars,
@@ -66,4 +66,4 @@ def calibrate(model: Path, benchmark: Benchmark, threads: int) -> ModelCard:
             "another set, or hold people out of training (finetune.validation.folds)"
         )
     who = f"{benchmark.name}: its training people"
-    return calibration.calibrate(model, benchmark.split("train"), benchmark.kind, who, threads)
+    return calibration.calibrate(model, benchmark.split("train"), benchmark.protocol, who, threads)

@@ -1,5 +1,6 @@
 """Readers of the three layouts: labels out of names, and what they refuse."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,14 @@ def test_cuhk01_draws_another_split_from_another_seed(lay) -> None:
     folder = lay("campus", cuhk01_names(20))
     assert cuhk01.read(folder, 0) == cuhk01.read(folder, 0)
     assert cuhk01.read(folder, 0) != cuhk01.read(folder, 1)
+
+
+def test_cuhk01_has_the_same_ten_splits_on_every_machine() -> None:
+    people = list(range(1, 972))
+    splits = cuhk01.splits(people)
+    assert [len(test) for test in splits] == [486] * 10
+    assert hashlib.sha256(repr(splits).encode()).hexdigest()[:16] == "9e8cb5d647471ff4"
+    assert set(splits[3]) == set(people) - cuhk01.train_people(people, 3)
 
 
 def test_cuhk01_names_an_image_beyond_the_fourth(lay) -> None:

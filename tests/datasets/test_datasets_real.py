@@ -1,11 +1,13 @@
 """The real sets: published counts, LUPerson's share, official attributes."""
 
+import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from passerby.datasets import attributes, fractions, index
+from passerby.datasets import attributes, cuhk03, cuhk03_np, fractions, index
 from passerby.datasets.index import Benchmark
 from passerby.datasets.rows import Row
 from passerby.errors import BadInput
@@ -119,6 +121,34 @@ def test_cuhk01_splits_into_485_and_486(realdata: Path) -> None:
     built = index.build("cuhk01", source)
     assert [len(built.people(name)) for name in ("train", "query", "gallery")] == [485, 486, 486]
     assert [len(built.split(name)) for name in ("train", "query", "gallery")] == [1_940, 972, 972]
+
+
+@pytest.mark.parametrize("boxes", ["detected", "labeled"])
+def test_cuhk03_has_the_published_counts_and_the_people_of_lupersons_list(
+    lay: Callable[..., Path], realdata: Path, boxes: str
+) -> None:
+    path = realdata / "cuhk03-protocol" / f"cuhk03_new_protocol_config_{boxes}.mat"
+    source = BenchmarkSource(
+        kind="cuhk03",
+        root=str(lay(boxes, [row.path for row in cuhk03.split(path)])),
+        counts=f"cuhk03-np-{boxes}",
+        split_file=str(path),
+    )
+    built = index.build(f"cuhk03-{boxes}", source)
+    assert built.people("query") == built.people("gallery")
+    train = Counter((row.person, row.camera) for row in built.rows if row.split == "train")
+    luperson = realdata / "luperson/splits/cuhk03_np" / boxes / "few_ims/used_ims_1.00.txt"
+    names = re.findall(r"^(\d{4})_c(\d)_", luperson.read_text(), re.M)
+    assert train == Counter((int(person), int(camera)) for person, camera in names)
+
+
+def test_cuhk03_has_the_rows_of_the_new_protocols_folders(realdata: Path) -> None:
+    """Of the people that the part holds: 1 to 743."""
+    part = cuhk03_np.read(realdata / "cuhk03-np-pair1-60x160" / "detected")
+    path = realdata / "cuhk03-protocol" / "cuhk03_new_protocol_config_detected.mat"
+    whole = [row for row in cuhk03.split(path) if row.person <= 743]
+    counted = [Counter((r.split, r.person, r.camera) for r in rows) for rows in (part, whole)]
+    assert counted[0] == counted[1]
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.io
 import torch
 from PIL import Image
 
 from passerby import files, seeds
-from passerby.datasets import counts, index
+from passerby.datasets import counts, cuhk03, index
 from passerby.datasets.index import Benchmark
 from passerby.errors import BadInput
 from passerby.finetune import bridge, recipes
@@ -146,6 +147,23 @@ def in_cuhk03_nps_layout(root: Path) -> None:
     in_three_folders(root, "{person:04d}_c{camera}_1.png")
 
 
+def in_cuhk03s_layout(root: Path) -> None:
+    people = np.repeat([2, 7, 9], 2)
+    images = [(person, image) for person in (2, 7, 9) for image in (1, 6)]
+    names = [cuhk03.file_name(1, person, image) for person, image in images]
+    for name, person in zip(names, people, strict=True):
+        picture(root / name, int(person))
+    columns = {
+        "filelist": np.array(names, object),
+        "labels": people,
+        "camId": np.tile([1, 2], 3),
+        "train_idx": np.arange(1, 5),
+        "query_idx": np.array([5]),
+        "gallery_idx": np.array([6]),
+    }
+    scipy.io.savemat(root.parent / "split.mat", columns)
+
+
 def in_msmt17s_layout(root: Path) -> None:
     lists = {"list_train": (2, 7), "list_val": (), "list_query": (9,), "list_gallery": (9,)}
     for name, people in lists.items():
@@ -183,6 +201,7 @@ def in_a_table(root: Path) -> None:
     [
         ("market1501", in_market1501s_layout),
         ("cuhk03-np", in_cuhk03_nps_layout),
+        ("cuhk03", in_cuhk03s_layout),
         ("msmt17", in_msmt17s_layout),
         ("folder", in_folders),
         ("csv", in_a_table),
@@ -197,7 +216,12 @@ def test_d7_d9_every_kind_of_set_makes_batches_also_without_cameras(
     known = {"mine": {"train_images": 4, "train_people": 2}}
     manifest = {"format": counts.MANIFEST, "counts": known}
     files.write_json(tmp_path / "manifest.json", manifest)
-    source = BenchmarkSource(kind=kind, root=str(root), counts=str(tmp_path / "manifest.json"))
+    source = BenchmarkSource(
+        kind=kind,
+        root=str(root),
+        counts=str(tmp_path / "manifest.json"),
+        split_file=str(tmp_path / "split.mat") if kind == "cuhk03" else "",
+    )
     found = index.build("mine", source)
     images = bridge.items(found, found.people("train"))
     assert list(Counter(person for _, person, _ in images).values()) == [2, 2]

@@ -80,6 +80,29 @@ def test_only_a_set_of_ones_own_goes_without_counts() -> None:
     assert "'counts' (published ones by name, or a manifest): a set of kind 'msmt17' has" in said
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"kind": "cuhk03"}, "kind 'cuhk03' needs 'split_file', the published cuhk03_new_protocol"),
+        (
+            {"kind": "cuhk03-np", "split_file": "new.mat"},
+            "'split_file' is 'new.mat', but only kind 'cuhk03' reads one: take it out of a set of "
+            "kind 'cuhk03-np'",
+        ),
+    ],
+)
+def test_a_split_file_is_given_where_it_is_read_and_nowhere_else(
+    given: dict[str, Any], words: str
+) -> None:
+    entry = {"root": "data/raw/cuhk03/detected", "counts": "cuhk03-np-detected"}
+    said = message(changed(benchmarks={"mine": entry | given}))
+    assert "benchmarks.mine (line" in said
+    assert words in said
+    whole = {"mine": {**entry, "kind": "cuhk03", "split_file": "new.mat"}}
+    params = settings.validate(changed(benchmarks=whole), "params.yaml")
+    assert params.benchmark("mine").split_file == "new.mat"
+
+
 def test_a_file_start_needs_its_hash() -> None:
     said = message(changed(starts={"imagenet": {"kind": "file", "file": "x.safetensors"}}))
     assert "starts.imagenet" in said

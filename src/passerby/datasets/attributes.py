@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 
+from passerby.datasets import matlab
 from passerby.errors import BadInput, listing
 
-MATLAB_5 = b"MATLAB 5.0 MAT-file"
 NO_YES = ("no", "yes")
 PLAIN: dict[str, tuple[str, tuple[str, ...]]] = {
     "gender": ("gender", ("male", "female")),
@@ -106,19 +105,13 @@ def _of_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _of_mat(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    if not path.read_bytes().startswith(MATLAB_5):
-        raise BadInput(f"{path}: not a MATLAB 5 file; fetch it again")
-    try:
-        whole = scipy.io.loadmat(path, squeeze_me=True, struct_as_record=False)
-    except Exception as error:  # a cut file ends in whatever its last number is taken for
-        raise BadInput(f"{path}: a broken MATLAB 5 file ({error}); fetch it again") from None
+    whole = matlab.read(path)
     top = whole.get("market_attribute")
     parts = [part for part in ("train", "test") if hasattr(top, part)]
     if not parts:
-        found = ", ".join(key for key in whole if not key.startswith("__"))
         raise BadInput(
             f"{path}: a structure 'market_attribute' with 'train' and 'test' wanted, "
-            f"found {found or 'nothing'}; is it Lin et al.'s file?"
+            f"found {', '.join(whole) or 'nothing'}; is it Lin et al.'s file?"
         )
     found_parts = []
     for part in parts:

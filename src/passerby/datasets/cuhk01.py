@@ -2,7 +2,8 @@
 
 Images 1 and 2 are of camera 1, 3 and 4 of camera 2. The set comes without a split: half of the
 people (485 of 971) train and the others test, drawn by seed. Camera 1 of the test people are the
-queries and camera 2 the gallery (multi-shot: two images of each person).
+queries and camera 2 the gallery (multi-shot: two images of each person). Figures are reported as
+means over ten such splits: those of the seeds 0 to 9 (`splits`).
 """
 
 import re
@@ -45,6 +46,18 @@ def train_people(people: list[int], split_seed: int) -> frozenset[int]:
     known = sorted(set(people))
     drawn = seeds.stream(split_seed, "cuhk01", "split").permutation(known)
     return frozenset(int(person) for person in drawn[: len(known) // 2])
+
+
+def splits(people: list[int], count: int = 10) -> tuple[tuple[int, ...], ...]:
+    """The people who test in each split, sorted: split number n is that of `split_seed` n.
+
+    Example:
+        >>> [len(test) for test in splits(list(range(1, 972)), 3)]
+        [486, 486, 486]
+    """
+    return tuple(
+        tuple(sorted(set(people) - train_people(people, split_seed))) for split_seed in range(count)
+    )
 
 
 def _row(name: re.Match[str], train: frozenset[int]) -> Row:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from passerby import files
-from passerby.datasets import counts, cuhk01, cuhk03_np, folder, market1501, msmt17, table
+from passerby.datasets import counts, cuhk01, cuhk03, cuhk03_np, folder, market1501, msmt17, table
 from passerby.datasets.rows import DISTRACTOR, JUNK, SPLITS, Reader, Row
 from passerby.errors import BadInput, listing
 from passerby.settings import BenchmarkSource
@@ -30,6 +30,8 @@ READERS: dict[str, Reader] = {
     "folder": folder.read,
     "csv": table.read,
 }
+PROTOCOLS = {"cuhk03": "cuhk03-np"}
+"""The protocol of a kind, where it has another name."""
 IMAGE_ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}
 TAIL_BYTES = 64
 
@@ -97,8 +99,13 @@ class Benchmark:
 
     @property
     def kind(self) -> str:
-        """Layout of the set, which is also the name of its protocol."""
+        """Layout of the set."""
         return str(self.header["kind"])
+
+    @property
+    def protocol(self) -> str:
+        """Name of the rules that it is evaluated by: its kind's, or those of the same pictures."""
+        return PROTOCOLS.get(self.kind, self.kind)
 
     def split(self, name: str) -> Items:
         """The images of `train`, `query` or `gallery`; junk is left out, distractors are not."""
@@ -136,14 +143,14 @@ def build(name: str, source: BenchmarkSource) -> Benchmark:
         source: Its entry there.
 
     Raises:
-        BadInput: a folder is missing; a name carries no labels; other counts than wanted; a person
-            is in the training and in the test part; an image is cut short.
+        BadInput: a folder or a file of the split is missing; a name carries no labels; other counts
+            than wanted; a person is in the training and in the test part; an image is cut short.
 
     A set of one's own may have no counts that it must have: then its index says what was found.
     """
     root = Path(source.root)
     must = counts.wanted(source.counts, name) if source.counts else {}
-    rows = READERS[source.kind](root, source.split_seed)
+    rows = _rows(root, source)
     counts.check(rows, must, name, root)
     _check_people(rows, name)
     _check_paths(rows, root)
@@ -156,6 +163,12 @@ def build(name: str, source: BenchmarkSource) -> Benchmark:
         header["split_seed"] = source.split_seed
     hashes = [_image_hash(root / row.path) for row in rows]
     return Benchmark(header, root, tuple(rows), tuple(hashes))
+
+
+def _rows(root: Path, source: BenchmarkSource) -> list[Row]:
+    if source.kind == "cuhk03":
+        return cuhk03.read(root, Path(source.split_file))
+    return READERS[source.kind](root, source.split_seed)
 
 
 def _check_people(rows: Sequence[Row], name: str) -> None:

@@ -270,7 +270,7 @@ class Keeper:
         if job.held_out:
             items = job.labelled.split("train").of_people(job.held_out)
             who = f"{job.benchmark.name}: {len(job.held_out)} people held out of its training"
-            calibrate(folder, items, job.labelled.kind, who, job.threads)
+            calibrate(folder, items, job.labelled.protocol, who, job.threads)
 
 
 def _is_finite(value: Tensor) -> bool:

@@ -74,7 +74,7 @@ class Judge:
         threads: int,
     ) -> None:
         items = benchmark.split("train").of_people(people)
-        self._panel, self._threads = Panel(items, benchmark.kind, seed, whole=True), threads
+        self._panel, self._threads = Panel(items, benchmark.protocol, seed, whole=True), threads
         self._card = ModelCard(
             kind="onnx",  # of no format of ours: the network is the one that is trained
             architecture="fast-reid",

@@ -59,7 +59,7 @@ class Monitor:
         threads: int,
     ) -> None:
         watched = benchmark.split("train").of_people(people(benchmark, asked))
-        self._panel = Panel(watched, benchmark.kind, asked.seed)
+        self._panel = Panel(watched, benchmark.protocol, asked.seed)
         self._threads = threads
         self._card = ModelCard.of(
             encoder,

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from passerby.settings.section import Count, Fraction, Natural, Positive, Section
+from passerby.settings.section import Count, Fraction, Natural, Positive, Section, fault
 
 
 class World(Section):
@@ -141,8 +141,9 @@ class Crops(Section):
 class BenchmarkSource(Section):
     """An entry of `benchmarks`: a labelled set on disk."""
 
-    kind: Literal["market1501", "cuhk03-np", "cuhk01", "msmt17", "folder", "csv"]
-    """Its layout, and by whose rules it is evaluated. `msmt17`: either version, with its lists.
+    kind: Literal["market1501", "cuhk03-np", "cuhk03", "cuhk01", "msmt17", "folder", "csv"]
+    """Its layout, and by whose rules it is evaluated. `cuhk03`: pictures as torchreid and
+    `passerby extract` name them, in the new protocol. `msmt17`: either version, with its lists.
     `folder`: `train/PERSON/*.jpg`, `query/PERSON/*.jpg`, `gallery/PERSON/*.jpg`. `csv`: a table
     `labels.csv` or `labels.tsv` of `path`, `person`, `split` and, if known, `camera`, `sequence`,
     `frame`."""
@@ -152,6 +153,8 @@ class BenchmarkSource(Section):
     `csv` may go without."""
     split_seed: int = 0
     """For sets without a fixed split (CUHK01): which split is drawn."""
+    split_file: str = ""
+    """Of `cuhk03`: `cuhk03_new_protocol_config_detected.mat` or `..._labeled.mat`."""
 
     @model_validator(mode="after")
     def _counts_where_they_are_published(self) -> Self:
@@ -159,5 +162,19 @@ class BenchmarkSource(Section):
             raise ValueError(
                 f"'counts' (published ones by name, or a manifest): a set of kind '{self.kind}' "
                 "has them, so that a half-unpacked one is noticed"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _split_file_where_it_is_read(self) -> Self:
+        if self.kind == "cuhk03" and not self.split_file:
+            raise fault(
+                "kind 'cuhk03' needs 'split_file', the published "
+                "cuhk03_new_protocol_config_detected.mat or cuhk03_new_protocol_config_labeled.mat"
+            )
+        if self.kind != "cuhk03" and self.split_file:
+            raise fault(
+                f"'split_file' is '{self.split_file}', but only kind 'cuhk03' reads one: "
+                f"take it out of a set of kind '{self.kind}'"
             )
         return self
