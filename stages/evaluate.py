@@ -17,10 +17,11 @@ def main(model: str, name: str) -> None:
     benchmark = index.read(listed, params.benchmark(name).root)
     embedder = Embedder.load(folder)
     found, arrays = judging.judge(embedder, benchmark, params.evaluate, params.compute.threads)
-    print(found.table())
+    trials = judging.trials(benchmark, arrays, embedder.card.distance)
+    print("\n\n".join(one.table() for one in (found, *trials)))
     hashes = {"model": files.sha256(f"{folder}/model.yaml"), "set": files.sha256(listed)}
     about = {"model": model, "set": name, "hashes": hashes}
-    results.write(f"data/results/{model}-{name}", found, arrays, about)
+    results.write(f"data/results/{model}-{name}", found, arrays, about, trials)
 
 
 if __name__ == "__main__":

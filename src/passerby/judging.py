@@ -1,21 +1,35 @@
 """One model on one labelled set: the only place that knows both models and data sets."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from passerby.datasets.index import Benchmark
 from passerby.errors import BadInput
-from passerby.evaluation import Result, evaluate
+from passerby.evaluation import (
+    Result,
+    TrialsResult,
+    classic_cuhk03,
+    cuhk01,
+    draw_test_sets,
+    evaluate,
+    evaluate_trials,
+)
+from passerby.evaluation.distance import Kind
 from passerby.evaluation.expansion import Expand
 from passerby.evaluation.reranking import Rerank
+from passerby.evaluation.trials import Shots
 from passerby.models import artifact
 from passerby.models.artifact import ModelCard
 from passerby.models.embedder import Embedder
 from passerby.models.products import where_it_is_fast
 from passerby.settings import Evaluate
 from passerby.training import calibration
+
+CLASSIC_PEOPLE = 100
+"""In a test set of CUHK03's classic protocol."""
 
 
 def judge(
@@ -48,6 +62,35 @@ def judge(
         multiplier=where_it_is_fast,
     )
     return found, arrays
+
+
+def trials(
+    benchmark: Benchmark, arrays: Mapping[str, np.ndarray], distance: Kind
+) -> list[TrialsResult]:
+    """CUHK03 and CUHK01 by their protocols of repeated trials too, of the same features.
+
+    Of CUHK03, twenty test sets of a hundred of the test people (all, if they are fewer) in the
+    classic way; of CUHK01, the split's test people there and back, multi and single shot.
+
+    Args:
+        benchmark: The set.
+        arrays: What `judge` evaluated.
+        distance: The model's.
+    """
+    features, people, views = (
+        np.concatenate([arrays[f"{side}_{name}"] for side in ("query", "gallery")])
+        for name in ("features", "people", "cameras")
+    )
+    in_both = np.intersect1d(people[views == 1], people[views == 2])
+    if benchmark.protocol == "cuhk03-np" and len(in_both):
+        size = min(CLASSIC_PEOPLE, len(in_both))
+        asked = [classic_cuhk03(people, views, draw_test_sets(people, views, size=size))]
+    elif benchmark.protocol == "cuhk01":
+        tested = [tuple(np.unique(people).tolist())]
+        asked = [cuhk01(people, views, tested, shots) for shots in get_args(Shots)]
+    else:
+        asked = []
+    return [evaluate_trials(features, people, views, one, distance=distance) for one in asked]
 
 
 def calibrate(model: Path, benchmark: Benchmark, threads: int) -> ModelCard:

@@ -10,7 +10,7 @@ This file owns these formats. Equal inputs give equal bytes.
 """
 
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from passerby import files
 from passerby.errors import BadInput
+from passerby.evaluation.repeated_result import TrialsResult
 from passerby.evaluation.result import Result
 
 FORMAT = "passerby.result/1"
@@ -32,7 +33,11 @@ KEYS = (
 
 
 def write(
-    folder: str | Path, result: Result, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]
+    folder: str | Path,
+    result: Result,
+    arrays: Mapping[str, np.ndarray],
+    about: Mapping[str, Any],
+    trials: Sequence[TrialsResult] = (),
 ) -> None:
     """Write a whole result folder, `metrics.json` last.
 
@@ -41,6 +46,7 @@ def write(
         result: What `evaluate` found.
         arrays: What it was given.
         about: What else stands in `metrics.json`: `model`, `set`, `hashes`.
+        trials: The same features by protocols of repeated trials.
     """
     folder = Path(folder)
     write_embeddings(folder / "embeddings.npz", arrays)
@@ -60,7 +66,10 @@ def write(
             for distance, share in zip(spread.distance, shares, strict=True)
         ],
     )
-    files.write_json(folder / "metrics.json", {"format": FORMAT, **about, **result.to_dict()})
+    told = {"format": FORMAT, **about, **result.to_dict()}
+    if trials:
+        told["trials"] = {one.protocol: one.to_dict() for one in trials}
+    files.write_json(folder / "metrics.json", told)
 
 
 def _write_table(path: Path, names: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:

@@ -36,6 +36,8 @@ class Column:
 
     title: str
     of: Callable[[Outcome], float | None]
+    span: Callable[[Outcome], tuple[float, float] | None] = lambda _: None
+    """Where the figure lies when people are drawn anew; `None` where that was not asked for."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,11 @@ class Row:
         """Its outcomes on one set, one for each seed."""
         return [outcome for outcome in self.outcomes if outcome.set == set_name]
 
+    def span(self, column: Column, set_name: str) -> tuple[float, float] | None:
+        """Of a single seed, where the figure lies when people are drawn anew, if it is known."""
+        of = self.on(set_name)
+        return column.span(of[0]) if len(of) == 1 else None
+
     def pooled(self, column: Column, set_name: str) -> Pooled | None:
         """A figure over the seeds; `None` where a seed lacks it (too few pairs for a rate, say)."""
         values = [column.of(outcome) for outcome in self.on(set_name)]
@@ -61,7 +68,9 @@ class Row:
         return Pooled(known) if known and len(known) == len(values) else None
 
 
-MAP = Column("mAP", lambda outcome: float(outcome.metrics["map"]))
+MAP = Column(
+    "mAP", lambda outcome: float(outcome.metrics["map"]), lambda outcome: _span(outcome, "map")
+)
 
 
 def rows(outcomes: Sequence[Outcome], params: Params) -> list[Row]:
@@ -91,18 +100,36 @@ def titled(line: str, percent: int | None, several: bool) -> str:
 
 
 def columns(outcomes: Sequence[Outcome]) -> list[Column]:
-    """The columns of the tables: both mAPs, mINP, and the ranks and rates that were measured."""
+    """All columns: of ranking, then of verification."""
+    return [*ranking(outcomes), *verification(outcomes)]
+
+
+def ranking(outcomes: Sequence[Outcome]) -> list[Column]:
+    """Both mAPs, mINP, the ranks; behind them, where it was asked for, what is transductive."""
     ranks = _keys(outcomes, "cmc")
-    rates = _keys(outcomes, "tar_at_far")
     return [
         MAP,
         Column("mAP (trapezoid)", lambda outcome: float(outcome.metrics["map_trapezoid"])),
         Column("mINP", lambda outcome: float(outcome.metrics["minp"])),
-        *(Column(f"R{rank}", _entry("cmc", rank)) for rank in sorted(ranks, key=int)),
+        *(Column(f"R{rank}", _entry("cmc", rank), _span_of("cmc", rank)) for rank in ranks),
         *(
-            Column(f"TAR@{percent_text(float(rate))}", _entry("tar_at_far", rate))
-            for rate in sorted(rates, key=float)
+            Column(f"{name} mAP", _entry(name, "map"))
+            for name in ("reranked", "expanded")
+            if any(name in outcome.metrics for outcome in outcomes)
         ),
+    ]
+
+
+def verification(outcomes: Sequence[Outcome]) -> list[Column]:
+    """TAR and open-set DIR at the rates that were measured, EER and AUC."""
+    return [
+        *(
+            Column(f"{name}@{percent_text(float(rate))}", _entry(key, rate), _span_of(key, rate))
+            for name, key in (("TAR", "tar_at_far"), ("DIR", "dir_at_far"))
+            for rate in _keys(outcomes, key)
+        ),
+        Column("EER", lambda outcome: float(outcome.metrics["eer"])),
+        Column("AUC", lambda outcome: float(outcome.metrics["auc"])),
     ]
 
 
@@ -117,15 +144,28 @@ def percent_text(share: float) -> str:
 
 
 def _keys(outcomes: Sequence[Outcome], name: str) -> list[str]:
-    return list(dict.fromkeys(key for outcome in outcomes for key in outcome.metrics[name]))
+    found = {key for outcome in outcomes for key in outcome.metrics.get(name, {})}
+    return sorted(found, key=float)
 
 
 def _entry(name: str, key: str) -> Callable[[Outcome], float | None]:
     def of(outcome: Outcome) -> float | None:
-        value = outcome.metrics[name].get(key)
+        value = outcome.metrics.get(name, {}).get(key)
         return None if value is None else float(value)
 
     return of
+
+
+def _span(outcome: Outcome, *keys: str) -> tuple[float, float] | None:
+    """An interval of a result's, by its keys."""
+    found = outcome.metrics.get("intervals")
+    for key in keys:
+        found = found and found.get(key)
+    return (found[0], found[1]) if found else None
+
+
+def _span_of(*keys: str) -> Callable[[Outcome], tuple[float, float] | None]:
+    return lambda outcome: _span(outcome, *keys)
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,13 @@
 """Tables as data, and as HTML and Markdown: what is compared is decided here, once for both."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 
 from passerby.report.headline import never_seen, signed
 from passerby.report.outcomes import Outcome
 from passerby.report.published import FEW_LABELS, FEW_LABELS_HEAD, REPORT_003
-from passerby.report.rows import Column, Gain, Pooled, Row, columns
+from passerby.report.rows import Column, Gain, Pooled, Row, ranking, verification
 from passerby.settings import Params
 
 NOT_MEASURED = "not measured"
@@ -65,20 +65,47 @@ def plain(caption: str, head: Sequence[str], lines: Iterable[Sequence[str]]) -> 
 
 
 def results(table: Sequence[Row], found: Sequence[Gain], params: Params, set_name: str) -> Table:
-    """All rows on one set, in percent, with the gain over the start that each came from."""
-    shown = columns([outcome for row in table for outcome in row.on(set_name)])
-    several = len(params.branches.seeds) > 1
-    best = {column.title: _best(table, column, set_name) for column in shown}
+    """All rows' ranking on one set, in percent, with the gain over the start each came from."""
+    shown = ranking(_outcomes(table, set_name))
     gains = {(g.arm, g.recipe, g.percent): g for g in found if g.set == set_name}
-    head = ("start or model", *(["seeds"] if several else []), "mAP", "gain")
     lines = []
-    for row in table:
-        cells = [_figure(row.pooled(column, set_name), best[column.title]) for column in shown]
+    for row, cells in _rows_of_figures(table, shown, params, set_name):
         gain = gains.get((row.init, row.recipe, row.percent or 0))
-        seeds = [Cell(str(len(row.on(set_name))))] if several else []
-        lines.append((_name(row, params), *seeds, cells[0], _gain(gain), *cells[1:]))
-    titles = (*head, *(column.title for column in shown[1:]))
-    return Table(_caption(table, params, set_name), titles, tuple(lines))
+        place = len(cells) - len(shown) + 1
+        lines.append((*cells[:place], _gain(gain), *cells[place:]))
+    first, *others = (column.title for column in shown)
+    head = (*_head(params), first, "gain", *others)
+    return Table(_caption(table, params, set_name), head, tuple(lines))
+
+
+def verified(table: Sequence[Row], params: Params, set_name: str) -> Table:
+    """All rows' verification on one set, in percent."""
+    shown = verification(_outcomes(table, set_name))
+    lines = tuple(cells for _, cells in _rows_of_figures(table, shown, params, set_name))
+    head = (*_head(params), *(column.title for column in shown))
+    return Table(_caption(table, params, set_name), head, lines)
+
+
+def _outcomes(table: Sequence[Row], set_name: str) -> list[Outcome]:
+    return [outcome for row in table for outcome in row.on(set_name)]
+
+
+def _head(params: Params) -> tuple[str, ...]:
+    return ("start or model", "seeds") if len(params.branches.seeds) > 1 else ("start or model",)
+
+
+def _rows_of_figures(
+    table: Sequence[Row], shown: Sequence[Column], params: Params, set_name: str
+) -> Iterator[tuple[Row, tuple[Cell, ...]]]:
+    """Each row with its name, its number of seeds where there are several, and its figures."""
+    best = {column.title: _best(table, column, set_name) for column in shown}
+    for row in table:
+        seeds = [Cell(str(len(row.on(set_name))))] if len(params.branches.seeds) > 1 else []
+        cells = [
+            _figure(row.pooled(column, set_name), row.span(column, set_name), best[column.title])
+            for column in shown
+        ]
+        yield row, (_name(row, params), *seeds, *cells)
 
 
 def published() -> Table:
@@ -101,10 +128,47 @@ def few_labels() -> Table:
     return figures(caption, FEW_LABELS_HEAD, FEW_LABELS)
 
 
+def both_protocols(table: Sequence[Row], params: Params) -> Table | None:
+    """Ours on CUHK03 by the new protocol and by the classic one, in percent; of the first seed."""
+    lines = []
+    for row in table:
+        for outcome in (one for name in params.branches.sets for one in row.on(name)[:1]):
+            classic = outcome.metrics.get("trials", {}).get("cuhk03-classic")
+            if classic:
+                people = " to ".join(map(str, sorted({*classic["counts"]["gallery"]})))
+                new = [_percent(outcome.metrics[key]) for key in ("map",)]
+                new += (
+                    [_percent(outcome.metrics["cmc"]["1"])]
+                    if "1" in outcome.metrics["cmc"]
+                    else [""]
+                )
+                ranks = [_trial(classic["cmc"].get(rank)) for rank in ("1", "5", "10")]
+                lines.append([row.title, outcome.set, *new, people, *ranks])
+    if not lines:
+        return None
+    head = ("start or model", "set", "new: mAP", "new: R1", "classic: people", "R1", "R5", "R10")
+    caption = (
+        "Ours by both protocols, in %: new (all queries against the whole gallery) and classic "
+        "(20 test sets, a gallery of one picture each, drawn 10 times; mean ± deviation)"
+    )
+    return figures(caption, head, lines)
+
+
+def _trial(told: dict[str, float] | None) -> str:
+    if told is None:
+        return ""
+    more = "" if told["deviation"] is None else f" ± {_percent(told['deviation'])}"
+    return f"{_percent(told['mean'])}{more}"
+
+
 def _caption(table: Sequence[Row], params: Params, set_name: str) -> str:
     seen = ", never seen in training" if never_seen(set_name, params) else ""
     outcome: Outcome = table[0].on(set_name)[0]
-    pooled = "; mean, least and greatest over the seeds" if len(params.branches.seeds) > 1 else ""
+    pooled = ""
+    if len(params.branches.seeds) > 1:
+        pooled = "; mean, least and greatest over the seeds"
+    elif "intervals" in outcome.metrics:
+        pooled = "; beneath, where 95 % of draws of other people lie"
     return f"{set_name}{seen}, in % (protocol {outcome.metrics['protocol']}{pooled})"
 
 
@@ -116,15 +180,18 @@ def _name(row: Row, params: Params) -> Cell:
 
 
 def _best(table: Sequence[Row], column: Column, set_name: str) -> str:
-    """The best figure of a column, as it is shown."""
+    """The best figure of a column, as it is shown: of an error rate the least."""
     known = [pooled.mean for row in table if (pooled := row.pooled(column, set_name))]
-    return _percent(max(known)) if known else ""
+    best = min if column.title == "EER" else max
+    return _percent(best(known)) if known else ""
 
 
-def _figure(pooled: Pooled | None, best: str) -> Cell:
+def _figure(pooled: Pooled | None, drawn: tuple[float, float] | None, best: str) -> Cell:
+    """A figure; beneath it the seeds' span or, of one seed, that of other people."""
     if pooled is None:
         return Cell(NOT_MEASURED)
-    span = f"{_percent(pooled.low)} to {_percent(pooled.high)}" if len(pooled.values) > 1 else ""
+    ends = (pooled.low, pooled.high) if len(pooled.values) > 1 else drawn
+    span = " to ".join(map(_percent, ends)) if ends else ""
     text = _percent(pooled.mean)
     return Cell(text, span, "best" if text == best else "")
 
