@@ -246,6 +246,11 @@ def _add_evaluate(verbs: Any) -> None:
     made.add_argument("--params", type=Path, default=Path("params.yaml"), help="where that stands")
     made.add_argument("--flip", action="store_true", help="mean of a picture and its mirror image")
     made.add_argument("--out", type=Path, help="a folder for metrics.json and curves")
+    made.add_argument(
+        "--pictures",
+        type=Path,
+        help="a folder for pictures (they show the set's people) and a table",
+    )
 
 
 def evaluate(
@@ -256,22 +261,29 @@ def evaluate(
     params: Path,
     flip: bool,
     out: Path | None,
+    pictures: Path | None,
 ) -> None:
     """Evaluate features with their labels, or a model on a benchmark: mAP, CMC, mINP, ROC."""
     from passerby.evaluation import results
     from passerby.evaluation import verbs as evaluating
 
+    benchmark = None
     if what.is_dir():
-        found, arrays = _judged(what, name, params, flip)
+        found, arrays, benchmark = _judged(what, name, params, flip)
     else:
         found = evaluating.evaluate_file(what, protocol, distance)
         arrays = results.read_embeddings(what)
     print(found.table())
     if out:
         results.write(out, found, arrays, {"model": what.name, "set": name or what.name})
+    if pictures:
+        from passerby.report import illustrate
+
+        title = f"{what.name} on {name}" if benchmark else what.name
+        print(illustrate.illustrate(pictures, title, found, arrays, benchmark))
 
 
-def _judged(model: Path, name: str | None, params: Path, flip: bool) -> tuple[Any, Any]:
+def _judged(model: Path, name: str | None, params: Path, flip: bool) -> tuple[Any, Any, Any]:
     from passerby import judging, settings
     from passerby.datasets import index
     from passerby.models.embedder import Embedder
@@ -281,7 +293,8 @@ def _judged(model: Path, name: str | None, params: Path, flip: bool) -> tuple[An
         raise BadInput(f"--set: a model is evaluated on one of {', '.join(read.benchmarks)}")
     asked = read.evaluate.model_copy(update={"flip": flip})
     benchmark = index.build(name, read.benchmark(name))
-    return judging.judge(Embedder.load(model), benchmark, asked, read.compute.threads)
+    found, arrays = judging.judge(Embedder.load(model), benchmark, asked, read.compute.threads)
+    return found, arrays, benchmark
 
 
 def _add_record(verbs: Any) -> None:
