@@ -27,7 +27,7 @@ def roc(result: Result, title: str = "") -> Figure:
     for number, (far, rate) in enumerate(rates.items()):
         span = result.intervals.tar[far] if result.intervals else None
         _mark(axes, far, rate, span, f"TAR at FAR {percent_text(far)}", number)
-    panels.roc(axes, min(curve.fpr[0], *rates) / 1.5)
+    panels.roc(axes, min([curve.fpr[0], *rates]) / 1.5)
     return _with_legend(figure, axes, result)
 
 

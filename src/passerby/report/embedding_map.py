@@ -77,7 +77,7 @@ def principal_plane(features: np.ndarray) -> tuple[np.ndarray, tuple[float, floa
 
     Example:
         >>> at, share = principal_plane(np.array([[0.0, 3.0], [0.0, -3.0]]))
-        >>> at.tolist(), share
+        >>> at.round(6).tolist(), share
         ([[3.0, 0.0], [-3.0, 0.0]], (1.0, 0.0))
     """
     centred = features - features.mean(axis=0)

@@ -85,22 +85,22 @@ def _write(path: Path, data: bytes | None) -> None:
 
 
 def _figures(shown: Evaluated) -> Iterator[tuple[str, Figure]]:
-    """Every picture that there is something for, with its name."""
+    """Every picture that there is something for, with its name; those that read files first."""
     result, title = shown.result, shown.title
-    yield "roc", curves.roc(result, title)
-    yield "cmc", curves.cmc(result, title)
-    yield "distances", curves.distances(result, title)
-    found = embedding_map.mapped(shown)
-    yield "embedding_map", embedding_map.figure(found, result.distance, title)
     chosen = {
         "hardest": evaluated.hardest(result.ranking, ROWS),
         "random": evaluated.drawn(result.ranking, ROWS),
     }
     for name, queries in chosen.items():
-        yield f"query_distances_{name}", _distances(shown, queries[0])
         if shown.files:
             rows = ranked.rows(shown, queries)
             yield f"ranked_{name}", ranked.figure(rows, result.distance, f"{title}, {name} queries")
+        yield f"query_distances_{name}", _distances(shown, queries[0])
+    yield "roc", curves.roc(result, title)
+    yield "cmc", curves.cmc(result, title)
+    yield "distances", curves.distances(result, title)
+    found = embedding_map.mapped(shown)
+    yield "embedding_map", embedding_map.figure(found, result.distance, title)
 
 
 def _distances(shown: Evaluated, query: int) -> Figure:

@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from passerby.evaluation.ranked_list import RankedList
 from passerby.report import curves, style
@@ -38,7 +39,7 @@ def figure(
     matches = int(ranked.genuine.sum())
     if matches:
         axes.axvline(
-            matches, color="black", linewidth=1, linestyle=":", label=f"{matches} true matches"
+            matches, color="black", linewidth=1, linestyle=":", label=f"true matches: {matches}"
         )
     if threshold:
         at, text = threshold
@@ -48,5 +49,6 @@ def figure(
     axes.set_xlabel("rank")
     axes.set_ylabel(f"{distance} distance")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     style.legend_below(made, axes, columns=1)
     return made

@@ -127,7 +127,7 @@ def _draw_row(axes: Axes, top: float, row: Row) -> None:
     for rank, answer in enumerate(row.answers, start=1):
         left, colour = _left(rank), style.RIGHT if answer.right else style.WRONG
         box = _draw_picture(axes, left, top, answer.picture)
-        width, dash = (2.8, "-") if answer.right else (1.3, (0, (3, 1.6)))
+        width, dash = (2.8, "solid") if answer.right else (1.3, (0, (3, 1.6)))
         box.set(edgecolor=colour, linewidth=width, linestyle=dash)
         text = f"{'✓' if answer.right else '✗'} {answer.distance:.3f}"
         axes.text(
