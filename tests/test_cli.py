@@ -70,8 +70,14 @@ def test_features_of_anybody_are_evaluated(tmp_path: Path) -> None:
         query_cameras=np.ones(8, int),
         gallery_cameras=np.full(8, 2),
     )
-    said = passerby("evaluate", tmp_path / "features.npz", "--out", tmp_path / "result")
+    said = passerby(
+        "evaluate", tmp_path / "features.npz", "--out", tmp_path / "result",
+        "--pictures", tmp_path / "pictures",
+    )  # fmt: skip
     assert "mAP        100.00%" in said
+    assert f"{tmp_path / 'pictures'}: roc, cmc, distances, embedding_map, " in said
+    assert "left out: ranked lists (features alone, no picture files)" in said
+    assert (tmp_path / "pictures" / "roc.svg").exists()
     assert (tmp_path / "result" / "metrics.json").exists()
 
 

@@ -14,7 +14,7 @@ from passerby.datasets.index import Benchmark
 from passerby.errors import BadInput
 from passerby.evaluation import protocols
 from passerby.files import write_json
-from passerby.judging import calibrate, judge
+from passerby.judging import calibrate, judge, trials
 from passerby.models import artifact, backbones
 from passerby.models.artifact import ModelCard
 from passerby.models.embedder import Embedder
@@ -135,3 +135,41 @@ def test_every_kind_of_set_has_a_protocol() -> None:
     kinds = get_args(BenchmarkSource.model_fields["kind"].annotation)
     sets = [index.Benchmark({"name": "mine", "kind": kind}, Path(), (), ()) for kind in kinds]
     assert {one.protocol for one in sets} == set(protocols.PROTOCOLS)
+
+
+def in_two_views(people: int) -> dict[str, np.ndarray]:
+    """Features of people with two pictures in each of two views."""
+    rng = np.random.default_rng(0)
+    labels, views = np.repeat(np.arange(1, people + 1), 2), (1, 2)
+    centres = rng.normal(size=(people + 1, 8))
+    sides = dict(zip(("query", "gallery"), views, strict=True))
+    arrays = {}
+    for side, view in sides.items():
+        arrays[f"{side}_features"] = centres[labels] + rng.normal(size=(len(labels), 8))
+        arrays |= {f"{side}_people": labels, f"{side}_cameras": np.full(len(labels), view)}
+    return arrays
+
+
+def of_kind(kind: str) -> Benchmark:
+    return Benchmark({"name": "mine", "kind": kind}, Path(), (), ())
+
+
+def test_cuhk03_is_evaluated_in_the_classic_way_too() -> None:
+    (found,) = trials(of_kind("cuhk03-np"), in_two_views(130), "cosine")
+    assert (found.protocol, found.trials) == ("cuhk03-classic", 200)
+    assert found.counts["gallery"] == (100, 100)
+    (few,) = trials(of_kind("cuhk03-np"), in_two_views(7), "cosine")
+    assert few.counts["gallery"] == (7, 7)
+
+
+def test_cuhk01_is_evaluated_there_and_back_by_both_shots() -> None:
+    found = trials(of_kind("cuhk01"), in_two_views(9), "cosine")
+    assert [(one.protocol, one.trials) for one in found] == [
+        ("cuhk01-single-shot", 2),
+        ("cuhk01-multi-shot", 2),
+    ]
+    assert [one.counts["gallery"] for one in found] == [(9, 9), (18, 18)]
+
+
+def test_other_sets_have_no_trials() -> None:
+    assert trials(of_kind("market1501"), in_two_views(9), "cosine") == []

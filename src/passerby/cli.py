@@ -289,6 +289,11 @@ def _add_evaluate(verbs: Any) -> None:
     made.add_argument("--params", type=Path, default=Path("params.yaml"), help="where that stands")
     made.add_argument("--flip", action="store_true", help="mean of a picture and its mirror image")
     made.add_argument("--out", type=Path, help="a folder for metrics.json and curves")
+    made.add_argument(
+        "--pictures",
+        type=Path,
+        help="a folder for pictures (they show the set's people) and a table",
+    )
 
 
 def evaluate(
@@ -301,47 +306,34 @@ def evaluate(
     params: Path,
     flip: bool,
     out: Path | None,
+    pictures: Path | None,
 ) -> None:
     """Evaluate features with their labels, or a model on a benchmark: mAP, CMC, mINP, ROC."""
-    from passerby.evaluation import results
-
-    if what.is_dir() and not (what / "query").is_dir():
-        found, arrays = _judged(what, name, params, flip)
-    else:
-        found, arrays = _assessed(what, queries, protocol, distance, rerank)
-    print(found.table())
-    if out:
-        results.write(out, found, arrays, {"model": what.name, "set": name or what.name})
-
-
-def _assessed(
-    what: Path, queries: int | None, protocol: str, distance: Any, rerank: bool
-) -> tuple[Any, Any]:
-    """Features that somebody saved, evaluated."""
-    from passerby.evaluation import evaluate, saved
-    from passerby.evaluation.reranking import Rerank
-
-    if what.suffix in (".pt", ".pth"):
-        from passerby.models import torch_features
-
-        arrays: Any = saved.named(torch_features.read(what, queries), str(what))
-    else:
-        arrays = saved.read(what)
-    asked: Any = {"protocol": protocol, "distance": distance, "draws": 200}
-    return evaluate(**arrays, **asked, rerank=Rerank() if rerank else None), arrays
-
-
-def _judged(model: Path, name: str | None, params: Path, flip: bool) -> tuple[Any, Any]:
     from passerby import judging, settings
     from passerby.datasets import index
+    from passerby.evaluation import results
     from passerby.models.embedder import Embedder
 
-    read = settings.read(params)
-    if name is None:
-        raise BadInput(f"--set: a model is evaluated on one of {', '.join(read.benchmarks)}")
-    asked = read.evaluate.model_copy(update={"flip": flip})
-    benchmark = index.build(name, read.benchmark(name))
-    return judging.judge(Embedder.load(model), benchmark, asked, read.compute.threads)
+    benchmark, trials = None, list[Any]()
+    if what.is_dir() and not (what / "query").is_dir():
+        read = settings.read(params)
+        if name is None:
+            raise BadInput(f"--set: a model is evaluated on one of {', '.join(read.benchmarks)}")
+        asked = read.evaluate.model_copy(update={"flip": flip})
+        benchmark = index.build(name, read.benchmark(name))
+        embedder = Embedder.load(what)
+        found, arrays = judging.judge(embedder, benchmark, asked, read.compute.threads)
+        trials = judging.trials(benchmark, arrays, embedder.card.distance)
+    else:
+        found, arrays = judging.assess(what, queries, protocol, distance, rerank)
+    print("\n\n".join(one.table() for one in (found, *trials)))
+    if out:
+        results.write(out, found, arrays, {"model": what.name, "set": name or what.name}, trials)
+    if pictures:
+        from passerby.report import illustrate
+
+        title = f"{what.name} on {name}" if benchmark else what.name
+        print(illustrate.illustrate(pictures, title, found, arrays, benchmark))
 
 
 def _add_record(verbs: Any) -> None:

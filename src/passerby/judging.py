@@ -1,4 +1,4 @@
-"""One model on one labelled set: the only place that knows both models and data sets."""
+"""One model on one labelled set, or what one left: where models, sets and figures meet."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,12 +16,13 @@ from passerby.evaluation import (
     draw_test_sets,
     evaluate,
     evaluate_trials,
+    saved,
 )
 from passerby.evaluation.distance import Kind
 from passerby.evaluation.expansion import Expand
 from passerby.evaluation.reranking import Rerank
 from passerby.evaluation.trials import Shots
-from passerby.models import artifact
+from passerby.models import artifact, torch_features
 from passerby.models.artifact import ModelCard
 from passerby.models.embedder import Embedder
 from passerby.models.products import where_it_is_fast
@@ -59,6 +60,39 @@ def judge(
         draws=asked.draws,
         rerank=Rerank(**asked.rerank.model_dump()) if asked.rerank else None,
         expand=Expand(**asked.expand.model_dump()) if asked.expand else None,
+        multiplier=where_it_is_fast,
+    )
+    return found, arrays
+
+
+def assess(
+    path: Path, queries: int | None, protocol: str, distance: Kind, rerank: bool
+) -> tuple[Result, dict[str, np.ndarray]]:
+    """Evaluate features that somebody saved.
+
+    Args:
+        path: `evaluation.saved` and, for what torch saved, `models.torch_features` say which.
+        queries: Of fast-reid's batches, how many features are of queries.
+        protocol: A name of `protocols.PROTOCOLS`.
+        distance: `cosine` or `euclidean`.
+        rerank: Whether to re-rank, too.
+
+    Returns:
+        What was found, and the arrays that it was found from (`evaluate`'s arguments by name).
+
+    Raises:
+        BadInput: no such features, or they or their labels cannot be evaluated.
+    """
+    if path.suffix in (".pt", ".pth"):
+        arrays: Any = saved.named(torch_features.read(path, queries), str(path))
+    else:
+        arrays = saved.read(path)
+    found = evaluate(
+        **arrays,
+        protocol=protocol,
+        distance=distance,
+        draws=Evaluate().draws,
+        rerank=Rerank() if rerank else None,
         multiplier=where_it_is_fast,
     )
     return found, arrays

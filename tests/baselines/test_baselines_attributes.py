@@ -16,8 +16,9 @@ from passerby.baselines import attributes, pictures
 from passerby.baselines.attributes import Job
 from passerby.datasets.attributes import CLASSES
 from passerby.errors import BadInput
+from passerby.images import read_image
 from passerby.models import artifact, init_file
-from passerby.models.embedder import Embedder, read_image
+from passerby.models.embedder import Embedder
 from passerby.training import checkpoint
 
 ROOT = Path(__file__).resolve().parents[2]

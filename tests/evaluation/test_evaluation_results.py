@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from passerby.errors import BadInput
-from passerby.evaluation import evaluate, results
+from passerby.evaluation import cuhk01, evaluate, evaluate_trials, results
 
 
 def arrays() -> dict[str, np.ndarray]:
@@ -72,6 +72,25 @@ def test_embeddings_evaluate_to_the_same_figures(tmp_path: Path) -> None:
     found = evaluate(**results.read_embeddings(written(tmp_path) / "embeddings.npz"))
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert found.to_dict().items() <= metrics.items()
+
+
+def test_repeated_trials_stand_beside_by_their_protocols_name(tmp_path: Path) -> None:
+    given = arrays()
+    labels, views = np.repeat([1, 2, 3], 2), np.tile([1, 2], 3)
+    trials = evaluate_trials(
+        given["query_features"][:6], labels, views, cuhk01(labels, views, [(1, 2, 3)])
+    )
+    results.write(tmp_path, evaluate(**given), given, {}, [trials])
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["trials"] == {"cuhk01-multi-shot": trials.to_dict()}
+
+
+def test_long_numbers_of_unknown_cameras_come_back(tmp_path: Path) -> None:
+    given = arrays()
+    given["query_cameras"] = given["query_cameras"] - (1 << 60)
+    results.write_embeddings(tmp_path / "x.npz", given)
+    found = results.read_embeddings(tmp_path / "x.npz")
+    assert found["query_cameras"].tolist() == given["query_cameras"].tolist()
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

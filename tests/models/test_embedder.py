@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 
 from passerby.errors import BadInput
+from passerby.images import read_image
 from passerby.models import artifact, backbones
-from passerby.models.embedder import Embedder, read_image
+from passerby.models.embedder import Embedder
 
 
 def slow_features(model, pictures, flip=False):
@@ -75,15 +76,6 @@ def test_threads_of_torch_are_as_before(model, picture_files):
 
 def test_no_pictures_give_no_features(model):
     assert Embedder.load(model).embed([]).shape == (0, 512)
-
-
-def test_pictures_are_turned_as_their_exif_says(tmp_path):
-    picture = np.zeros((4, 2, 3), np.uint8)
-    picture[0] = 255
-    exif = Image.Exif()
-    exif[0x0112] = 3  # upside down
-    Image.fromarray(picture).save(tmp_path / "a.png", exif=exif)
-    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), picture[::-1])
 
 
 def test_unreadable_pictures_are_named(model, picture_files, tmp_path):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from passerby import seeds
 from passerby.errors import BadInput
-from passerby.models.embedder import read_image
+from passerby.images import read_image
 from passerby.settings import Encoder
 
 

@@ -6,7 +6,7 @@ distance features are seen from the gallery's mean, and pairs so near that squar
 measured by their difference. A block is the caller's to write in.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Literal, get_args
 
 import numpy as np
@@ -56,6 +56,7 @@ def blocks(
     gallery: np.ndarray,
     kind: Kind,
     multiplier: Callable[[np.ndarray], Multiply] = on_cpu,
+    only: Collection[int] | None = None,
 ) -> Iterator[Block]:
     """The same, a block of `b` queries at a time; memory grows with neither side.
 
@@ -64,6 +65,8 @@ def blocks(
         gallery: Features `(G, D)`.
         kind: As in `pairwise`.
         multiplier: What makes `Multiply` of a gallery.
+        only: The queries that are wanted: blocks without any of them are passed over.
+            The others are as they would be, to the last bit.
 
     Raises:
         BadInput: an unknown kind; for `cosine` a feature of length 0, which has no direction.
@@ -83,6 +86,8 @@ def blocks(
     step = max(1, BLOCK_PAIRS // len(gallery))
     for start in range(0, len(query), step):
         rows = slice(start, min(start + step, len(query)))
+        if only is not None and not any(rows.start <= q < rows.stop for q in only):
+            continue
         block = multiply(query[rows])
         if kind == "cosine":
             _to_cosine(block, of_query[rows], of_gallery)

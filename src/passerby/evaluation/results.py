@@ -82,9 +82,12 @@ def _write_table(path: Path, names: tuple[str, ...], rows: Iterable[tuple[Any, .
 
 
 def write_embeddings(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write the six arrays of `KEYS`: features float32, labels int32."""
+    """Write the six arrays of `KEYS`: features float32, labels int64.
+
+    Where cameras are not known, a picture's number stands for its own, and it is a long one.
+    """
     plain: dict[str, Any] = {
-        key: np.asarray(arrays[key], np.float32 if key.endswith("features") else np.int32)
+        key: np.asarray(arrays[key], np.float32 if key.endswith("features") else np.int64)
         for key in KEYS
     }
     with files.written_whole(path) as beside, open(beside, "wb") as file:

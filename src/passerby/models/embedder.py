@@ -10,9 +10,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from passerby.errors import BadInput
+from passerby.images import read_image
 from passerby.models import networks
 from passerby.models.artifact import ModelCard
 from passerby.models.networks import Network
@@ -129,20 +130,3 @@ class Embedder:
                 found.append(features)
                 progress.step(len(features))
         return np.concatenate(found)
-
-
-def read_image(path: str | Path) -> np.ndarray:
-    """A picture file as `uint8 (H, W, 3)` RGB, turned as its EXIF says.
-
-    Raises:
-        BadInput: it is missing, or is not a whole picture.
-    """
-    try:
-        with Image.open(path) as picture:
-            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such file") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise BadInput(
-            f"{path}: not a whole picture ({error}); replace the file or take it off the list"
-        ) from None

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from passerby.report import style
+from passerby.report import panels, style
 from passerby.report.rows import MAP, Row, sets
 from passerby.settings import Params
 
@@ -60,11 +60,7 @@ def roc(table: Sequence[Row], params: Params) -> Figure:
     """True accepts against false accepts, false accepts on a logarithmic axis."""
     figure, grid = _curves(table, params, "roc", "fpr", "tpr", LEAST_FPR)
     for axes in (axes for line in grid for axes in line):
-        axes.set_xscale("log")
-        axes.set_xlim(LEAST_FPR, 1)
-        axes.set_ylim(0, 1.01)
-        axes.set_xlabel("false accepts (different people), share")
-        axes.set_ylabel("true accepts (same person), %")
+        panels.roc(axes, LEAST_FPR)
     return figure
 
 
@@ -72,10 +68,7 @@ def cmc(table: Sequence[Row], params: Params) -> Figure:
     """Share of queries with a right match among the first so many."""
     figure, grid = _curves(table, params, "cmc", "rank", "share", 0)
     for axes in (axes for line in grid for axes in line):
-        axes.set_xlabel("rank")
-        axes.set_ylabel("queries with a match up to it, %")
-        axes.set_xlim(1, 20)
-        axes.set_xticks([1, 5, 10, 15, 20])
+        panels.cmc(axes)
     return figure
 
 
@@ -98,7 +91,6 @@ def _curves(
                         label=row.line if number == 0 else None,
                     )  # fmt: skip
             axes.set_title(name if len(percents) == 1 else f"{name}, {percent} % of the labels")
-            style.percent_axis(axes.yaxis)
     style.legend_below(figure, grid[0][0])
     return figure, grid
 
@@ -227,7 +219,7 @@ def distances(table: Sequence[Row], params: Params) -> Figure:
     figure, grid = style.panels(len(shown), len(names), 4.2, 1.7)
     for line, row in zip(grid, shown, strict=True):
         for axes, name in zip(line, names, strict=True):
-            _distance_panel(axes, row.on(name)[0].curve("distances"))
+            panels.distances(axes, _kinds(row.on(name)[0].curve("distances")))
             axes.set_title(f"{row.line} on {name}")
     for axes in grid[-1]:
         axes.set_xlabel("distance")
@@ -235,14 +227,7 @@ def distances(table: Sequence[Row], params: Params) -> Figure:
     return figure
 
 
-def _distance_panel(axes: Axes, points: dict[str, np.ndarray]) -> None:
-    kinds = (("genuine", "same person", 0), ("impostor", "different people", 1))
-    for kind, text, index in kinds:
-        of_kind = points["kind"] == kind
-        look = style.look(index)
-        x, y = points["distance"][of_kind], points["share"][of_kind]
-        axes.plot(x, y, color=look.colour, linestyle=look.dash, label=text)
-        axes.fill_between(x, y, color=look.colour, alpha=0.15)
-    axes.set_ylim(bottom=0)
-    style.percent_axis(axes.yaxis)
-    axes.set_ylabel("pairs, %")
+def _kinds(points: dict[str, np.ndarray]) -> dict[str, panels.Spread]:
+    """Distances and shares of each kind of pairs, out of the columns of `distances.tsv`."""
+    of = {kind: points["kind"] == kind for kind in panels.KINDS}
+    return {kind: (points["distance"][i], points["share"][i]) for kind, i in of.items()}

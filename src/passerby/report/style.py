@@ -5,6 +5,7 @@ with each, so that a grey print says the same.
 """
 
 import contextlib
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -19,6 +20,12 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#3
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (6, 2, 1, 2)), (0, (1, 1.5)), (0, (8, 2, 2, 2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 HATCHES = ("", "///", "...", "xxx", "\\\\\\")
+RIGHT, WRONG = "#009E73", "#D55E00"
+"""Green and red that everybody tells apart; never alone: see where they are used."""
+
+SCREEN_DPI, PRINT_DPI = 130, 220
+TITLE_CHARACTERS = 12
+"""Of a title, in an inch."""
 
 # From matplotlib's own defaults, so that a user's matplotlibrc changes no picture. The salt makes
 # the ids inside an SVG depend on its content alone.
@@ -36,6 +43,7 @@ SETTINGS: dict[str, Any] = {
     "grid.color": "#e4e4e4",
     "grid.linewidth": 0.7,
     "hatch.linewidth": 0.6,
+    "image.composite_image": False,  # or an SVG has all photographs as one of 72 dots an inch
     "legend.frameon": False,
     "legend.handlelength": 3.4,
     "lines.linewidth": 1.6,
@@ -79,11 +87,33 @@ def panels(rows: int, columns: int, width: float, height: float) -> tuple[Figure
     return figure, figure.subplots(rows, columns, squeeze=False).tolist()
 
 
-def legend_below(figure: Figure, axes: Axes, columns: int = 4) -> None:
+def legend_below(figure: Figure, axes: Axes, columns: int = 4, title: str | None = None) -> None:
     """One legend for all panels, under them, of the labels in `axes`."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(columns, len(labels)))
+        columns = min(columns, len(labels))
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns, title=title)
+
+
+def wrapped(text: str, width: float) -> str:
+    """A title in lines that are not wider than so many inches; a dollar begins no formula.
+
+    Example:
+        >>> wrapped("moco-published-100-0 on city-market1501", 2.5)
+        'moco-published-100-0 on city-\\nmarket1501'
+    """
+    lines = [textwrap.fill(line, int(TITLE_CHARACTERS * width)) for line in text.split("\n")]
+    return "\n".join(lines).replace("$", r"\$")
+
+
+def percent(share: float) -> str:
+    """A share in percent to one decimal.
+
+    Example:
+        >>> percent(0.2066)
+        '20.7 %'
+    """
+    return f"{100 * share:.1f} %"
 
 
 def percent_axis(axis: Any) -> None:
@@ -91,14 +121,15 @@ def percent_axis(axis: Any) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}"))
 
 
-def data(figure: Figure, kind: str) -> bytes:
+def data(figure: Figure, kind: str, dpi: int = SCREEN_DPI) -> bytes:
     """The bytes of a picture, without dates or versions.
 
     Args:
         figure: What was drawn.
         kind: `png` or `svg`.
+        dpi: Dots an inch of a PNG, and of photographs in an SVG.
     """
     stream = BytesIO()
     empty = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
-    figure.savefig(stream, format=kind, dpi=130, metadata=empty[kind])
+    figure.savefig(stream, format=kind, dpi=dpi, metadata=empty[kind])
     return stream.getvalue()

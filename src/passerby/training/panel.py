@@ -11,7 +11,8 @@ import numpy as np
 from passerby import seeds
 from passerby.datasets.index import Items
 from passerby.evaluation import Result, evaluate
-from passerby.models.embedder import BATCH, Embedder, read_image
+from passerby.images import read_image
+from passerby.models.embedder import BATCH, Embedder
 
 
 def queries(items: Items, seed: int) -> np.ndarray:

@@ -1,0 +1,25 @@
+"""Reading a picture file, as all that look at pictures of people see it: upright, RGB."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from passerby.errors import BadInput
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """A picture file as `uint8 (H, W, 3)` RGB, turned as its EXIF says.
+
+    Raises:
+        BadInput: it is missing, or is not a whole picture.
+    """
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file") from None
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise BadInput(
+            f"{path}: not a whole picture ({error}); replace the file or take it off the list"
+        ) from None
