@@ -1,21 +1,14 @@
 """A model on a labelled set: also on one without cameras."""
 
-import shutil
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
-import pytest
-import scipy.io
 from PIL import Image
 
 from passerby.datasets import index
 from passerby.datasets.index import Benchmark
-from passerby.errors import BadInput
-from passerby.evaluation import protocols
-from passerby.files import write_json
-from passerby.judging import calibrate, judge, trials
-from passerby.models import artifact, backbones
+from passerby.judging import judge, trials
+from passerby.models import backbones
 from passerby.models.artifact import ModelCard
 from passerby.models.embedder import Embedder
 from passerby.models.networks import ReidNet, TorchNetwork
@@ -58,51 +51,6 @@ def test_without_cameras_only_the_querys_own_picture_is_left_out(tmp_path: Path)
     assert (found.counts["queries"], found.counts["gallery"]) == (2, 6)
     assert (found.counts["genuine_pairs"], found.counts["impostor_pairs"]) == (4, 6)
     assert arrays["query_cameras"].tolist() == arrays["gallery_cameras"][[0, 3]].tolist()
-
-
-def people_in_two_cameras(root: Path) -> Benchmark:
-    rng = np.random.default_rng(4)
-    for person in range(12):
-        folder = root / "train" / f"p{person:02d}"
-        folder.mkdir(parents=True)
-        for camera in (1, 2):
-            picture = rng.integers(0, 256, (32, 16, 3), np.uint8)
-            Image.fromarray(picture).save(folder / f"a_c{camera}.png")
-    return index.build("mine", BenchmarkSource(kind="folder", root=str(root)))
-
-
-def written(folder: Path, **changes: object) -> Path:
-    state = backbones.build(card().encoder(), seed=1).state_dict()
-    artifact.write(folder, state, card().model_copy(update=changes))
-    return folder
-
-
-def test_thresholds_are_chosen_on_people_it_has_not_seen_and_stay_with_the_model(
-    tmp_path: Path,
-) -> None:
-    model = written(tmp_path / "model")
-    made = calibrate(model, people_in_two_cameras(tmp_path / "set"), 1)
-    assert made.thresholds["chosen_on"] == "mine: its training people"
-    assert made.thresholds["impostor_pairs"] == 24 * 22
-    assert list(made.thresholds["at_far"]) == ["0.01"]  # of so few pairs no smaller rate
-    assert Embedder.load(model).card.thresholds == made.thresholds
-
-
-def test_thresholds_are_not_chosen_on_people_a_model_was_trained_on(tmp_path: Path) -> None:
-    model = written(tmp_path / "model", trained_on="mine")
-    with pytest.raises(BadInput, match="was trained on 'mine', whose people it knows too well"):
-        calibrate(model, people_in_two_cameras(tmp_path / "set"), 1)
-
-
-def test_a_set_without_a_training_part_gives_no_thresholds(tmp_path: Path) -> None:
-    (tmp_path / "set").mkdir()
-    people_in_two_cameras(tmp_path / "set")
-    (tmp_path / "set" / "train").rename(tmp_path / "set" / "query")
-    (tmp_path / "set" / "gallery").mkdir()
-    shutil.copytree(tmp_path / "set" / "query", tmp_path / "set" / "gallery", dirs_exist_ok=True)
-    mine = index.build("mine", BenchmarkSource(kind="folder", root=str(tmp_path / "set")))
-    with pytest.raises(BadInput, match="no images of mine: its training people"):
-        calibrate(written(tmp_path / "model"), mine, 1)
 
 
 def test_cuhk03_as_pictures_is_judged_by_the_new_protocol(tmp_path: Path) -> None:

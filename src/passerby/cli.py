@@ -226,12 +226,13 @@ def _add_calibrate(verbs: Any) -> None:
 
 def calibrate(model: Path, name: str, params: Path) -> None:
     """Choose a model's thresholds on the training people of a set that it has not seen."""
-    from passerby import judging, settings
+    from passerby import settings
     from passerby.datasets import index
+    from passerby.training import calibration
 
     read = settings.read(params)
     benchmark = index.build(name, read.benchmark(name))
-    card = judging.calibrate(model, benchmark, read.compute.threads)
+    card = calibration.calibrate_on(model, benchmark, read.compute.threads)
     chosen = card.thresholds
     print(f"{model}: thresholds chosen on {chosen['chosen_on']} ({card.distance} distance)")
     for far, row in chosen["at_far"].items():

@@ -7,7 +7,6 @@ from typing import Any, get_args
 import numpy as np
 
 from passerby.datasets.index import Benchmark
-from passerby.errors import BadInput
 from passerby.evaluation import (
     Result,
     TrialsResult,
@@ -22,12 +21,10 @@ from passerby.evaluation.distance import Kind
 from passerby.evaluation.expansion import Expand
 from passerby.evaluation.reranking import Rerank
 from passerby.evaluation.trials import Shots
-from passerby.models import artifact, torch_features
-from passerby.models.artifact import ModelCard
+from passerby.models import torch_features
 from passerby.models.embedder import Embedder
 from passerby.models.products import where_it_is_fast
 from passerby.settings import Evaluate
-from passerby.training import calibration
 
 CLASSIC_PEOPLE = 100
 """In a test set of CUHK03's classic protocol."""
@@ -125,22 +122,3 @@ def trials(
     else:
         asked = []
     return [evaluate_trials(features, people, views, one, distance=distance) for one in asked]
-
-
-def calibrate(model: Path, benchmark: Benchmark, threads: int) -> ModelCard:
-    """Choose a model's thresholds on the training people of a set that it was not trained on.
-
-    Returns:
-        Its card as written.
-
-    Raises:
-        BadInput: it was trained on them; the set has no training part; an image cannot be read.
-    """
-    card = artifact.read_card(model)
-    if card.trained_on == benchmark.name:
-        raise BadInput(
-            f"{model}: was trained on '{benchmark.name}', whose people it knows too well; choose "
-            "another set, or hold people out of training (finetune.validation.folds)"
-        )
-    who = f"{benchmark.name}: its training people"
-    return calibration.calibrate(model, benchmark.split("train"), benchmark.protocol, who, threads)

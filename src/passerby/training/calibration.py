@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from passerby.datasets.index import Items
+from passerby.datasets.index import Benchmark, Items
 from passerby.errors import BadInput
 from passerby.evaluation import thresholds
 from passerby.models import artifact
@@ -50,3 +50,22 @@ def calibrate(
     )
     card = embedder.card.model_copy(update={"thresholds": thresholds.table(found, chosen_on)})
     return artifact.write_card(folder, card)
+
+
+def calibrate_on(model: str | Path, benchmark: Benchmark, threads: int) -> ModelCard:
+    """Choose a model's thresholds on the training people of a set that it was not trained on.
+
+    Returns:
+        Its card as written.
+
+    Raises:
+        BadInput: it was trained on them; the set has no training part; an image cannot be read.
+    """
+    card = artifact.read_card(model)
+    if card.trained_on == benchmark.name:
+        raise BadInput(
+            f"{model}: was trained on '{benchmark.name}', whose people it knows too well; choose "
+            "another set, or hold people out of training (finetune.validation.folds)"
+        )
+    who = f"{benchmark.name}: its training people"
+    return calibrate(model, benchmark.split("train"), benchmark.protocol, who, threads)
