@@ -1,12 +1,16 @@
 """A model on a labelled set: also on one without cameras."""
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
+import scipy.io
 from PIL import Image
 
 from passerby.datasets import index
 from passerby.datasets.index import Benchmark
+from passerby.evaluation import protocols
+from passerby.files import write_json
 from passerby.judging import judge, trials
 from passerby.models import backbones
 from passerby.models.artifact import ModelCard
