@@ -14,7 +14,8 @@ import pytest
 from passerby.datasets import index
 from passerby.datasets.index import Benchmark
 from passerby.evaluation import evaluate
-from passerby.evaluation.distance import Kind
+from passerby.evaluation.distance import Kind, pairwise
+from passerby.finetune import compat  # noqa: F401  (fast-reid imports only after it)
 from passerby.models.adopt import adopt
 from passerby.models.embedder import Embedder
 from passerby.settings import BenchmarkSource
@@ -59,21 +60,26 @@ def test_osnet_has_the_figures_that_others_measured(
     rank_1: float,
     mean_precision: float,
 ) -> None:
+    """Of 300 queries it is fast-reid's evaluator that measured them, with the same features."""
+    from fastreid.evaluation.rank import eval_market1501
+
     adopt(
         realdata / "models" / f"{network}.onnx", tmp_path, HEIGHT_PX, WIDTH_PX, MEAN, DEVIATION,
         distance, network,
     )  # fmt: skip
     embedder = Embedder.load(tmp_path)
     query, gallery = market1501.split("query"), market1501.split("gallery")
-    found = evaluate(
-        embedded(embedder, query.paths),
-        embedded(embedder, gallery.paths),
-        query.person,
-        gallery.person,
-        query.camera,
-        gallery.camera,
-        distance=distance,
-    )
+    features = embedded(embedder, query.paths), embedded(embedder, gallery.paths)
+    labels = (query.person, gallery.person, query.camera, gallery.camera)
+    found = evaluate(*features, *labels, distance=distance)
     assert 100 * found.ranking.cmc(1) == pytest.approx(rank_1, abs=0.2)
     assert 100 * found.map == pytest.approx(mean_precision, abs=0.2)
     assert found.counts["gallery"] == 15_913
+
+    some = np.random.default_rng(0).permutation(len(query))[:300]
+    distances = pairwise(features[0][some], features[1], distance)
+    _, precisions, _ = eval_market1501(
+        distances, query.person[some], gallery.person, query.camera[some], gallery.camera, 50
+    )
+    place = np.searchsorted(found.ranking.query, some)
+    assert found.ranking.average_precision[place] == pytest.approx(precisions, abs=1e-5)

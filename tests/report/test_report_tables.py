@@ -224,7 +224,11 @@ def test_several_recipes_are_lines_of_their_own(make: Make) -> None:
 
 def test_candidates_are_set_side_by_side_and_the_best_mean_is_chosen(make: Make) -> None:
     recipes = {"gentle": {"loaded_lr_factor": 0.1}}
-    params, data = make(sections={"recipes": recipes}, candidates=["published", "gentle"])
+    params, data = make(
+        sections={"recipes": recipes},
+        candidates=["published", "gentle"],
+        compared=["random", "moco"],
+    )
     (data / "validation").mkdir()
     for init, recipe, values in (
         ("random", "published", (0.2, 0.3)),

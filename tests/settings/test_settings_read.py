@@ -160,6 +160,27 @@ def test_a_profile_replaces_branches_and_merges_the_rest(tmp_path: Path) -> None
     assert params.branches.sets == settings.validate(CITY, "city").branches.sets
 
 
+def test_a_profile_lies_over_the_one_it_names(tmp_path: Path) -> None:
+    (tmp_path / "city.yaml").write_text(CITY)
+    (tmp_path / "mine.yaml").write_text("pretrain: {epochs: 3, batch: 16}\n")
+    (tmp_path / "more.yaml").write_text("over: mine\npretrain: {epochs: 5}\n")
+    text = profile.compose("more", tmp_path)
+    assert "profiles/more.yaml over profiles/mine.yaml over profiles/city.yaml" in text
+    params = settings.validate(text, "more")
+    assert (params.pretrain.epochs, params.pretrain.batch) == (5, 16)
+
+
+def test_profiles_that_lie_over_each_other_or_over_none_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "city.yaml").write_text(CITY)
+    (tmp_path / "mine.yaml").write_text("over: more\n")
+    (tmp_path / "more.yaml").write_text("over: mine\n")
+    with pytest.raises(BadInput, match=r"over each other in a circle: \['mine', 'more'\]"):
+        profile.compose("mine", tmp_path)
+    (tmp_path / "more.yaml").write_text("over: citty\n")
+    with pytest.raises(BadInput, match=r"no profile 'citty' \(did you mean 'city'\?\)"):
+        profile.compose("mine", tmp_path)
+
+
 def test_an_unknown_profile_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no profile 'papper' \(did you mean 'paper'\?\); known: "):
         profile.compose("papper", PROFILES)
@@ -236,6 +257,12 @@ def test_a_recipe_replaces_any_key_of_finetuning_also_fast_reids() -> None:
 )
 def test_what_is_wrong_with_a_recipe_is_said_at_its_key(given: dict[str, Any], words: str) -> None:
     assert words in message(changed(recipes={"mine": given}))
+
+
+def test_candidates_are_compared_from_inits_that_are_finetuned() -> None:
+    said = message(changed(branches={"compared": ["mocco"]}))
+    assert "branches.compared" in said
+    assert "no such entry 'mocco' (did you mean 'moco'?); known: random, moco" in said
 
 
 @pytest.mark.parametrize("key", ["recipes", "candidates"])

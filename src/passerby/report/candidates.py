@@ -10,7 +10,7 @@ from passerby.settings import Params
 
 RULE = (
     "Candidates are compared by cross-validation inside the labelled people: no test set takes "
-    "part. The rule for all starts: the recipe with the best mean over them is taken."
+    "part. The rule for all starts: the recipe with the best mean over those compared is taken."
 )
 
 
@@ -24,8 +24,8 @@ def compared(folder: Path, params: Params) -> Table | None:
     Raises:
         BadInput: a branch of the settings has no table.
     """
-    names, inits = params.branches.candidates, params.branches.inits
-    if not names:
+    names, inits = params.branches.candidates, params.branches.compared
+    if not names or not inits:
         return None
     scores = {
         init: {name: read_columns(folder / f"{init}-{name}.tsv")["map"] for name in names}

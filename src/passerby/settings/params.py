@@ -50,7 +50,9 @@ class Branches(Section):
     unlabelled: tuple[Name, ...] = ()
     """Of `inits`, those whose features are evaluated also as they are, without any label."""
     candidates: tuple[Name, ...] = ()
-    """Of `recipes`, those that are set side by side on held-out labelled people."""
+    """Of `recipes`, those that are set side by side on held-out labelled people ..."""
+    compared: tuple[Name, ...] = ()
+    """... from these of `inits`."""
     baselines: tuple[Literal["attributes"], ...] = ()
     sets: tuple[Name, ...] = Field(min_length=1)
     """What every model is evaluated on: names of `benchmarks`."""
@@ -168,6 +170,7 @@ class Params(Section):
             *(("branches.sets", name, sets) for name in self.branches.sets),
             *(("branches.recipes", name, [*self.recipes]) for name in self.branches.recipes),
             *(("branches.candidates", n, [*self.recipes]) for n in self.branches.candidates),
+            *(("branches.compared", n, [*self.branches.inits]) for n in self.branches.compared),
             *(("branches.unlabelled", n, [*self.branches.inits]) for n in self.branches.unlabelled),
             *((f"arms.{arm}.start", self.arms[arm].start, weights) for arm in self.arms),
             *(("crops.benchmarks", name, sets) for name in self.crops.benchmarks),

@@ -1,8 +1,9 @@
 """Profiles: `profiles/city.yaml` is the base of all, the others are overlays.
 
-An overlay holds only what differs. Sections are merged key by key; the named entries of `starts`,
-`arms`, `recipes` and `benchmarks` are replaced as a whole, since a branch of the base has no place
-in another profile unless it is named there.
+An overlay holds only what differs; from the base, or from the profile that its key `over` names.
+Sections are merged key by key; the named entries of `starts`, `arms`, `recipes` and `benchmarks`
+are replaced as a whole, since a branch of the base has no place in another profile unless it is
+named there.
 """
 
 import io
@@ -28,34 +29,51 @@ def compose(name: str, folder: Path) -> str:
     """The text of the settings file that a profile stands for, checked, with the base's comments.
 
     Raises:
-        BadInput: there is no such profile, or one is not YAML.
+        BadInput: there is no such profile, one is not YAML, or profiles lie over each other in a
+            circle.
         SettingsError: what comes out has faults.
     """
-    known = names(folder)
-    if name not in known:
-        hint = nearest(name, known)
-        raise BadInput(f"{folder}: no profile '{name}'{hint}; known: {', '.join(known)}")
+    layers = _layers(name, folder)
     text = (folder / f"{BASE}.yaml").read_text()
-    if name != BASE:
-        text = _laid_over(text, folder / f"{name}.yaml")
+    if len(layers) > 1:
+        text = _laid_over(text, layers)
     validate(text, f"profile '{name}'")
     return text
 
 
-def _laid_over(base_text: str, overlay_path: Path) -> str:
+def _layers(name: str, folder: Path) -> dict[str, Any]:
+    """The profile and those under it, by name, the base last."""
+    layers: dict[str, Any] = {}
+    while name != BASE:
+        if name in layers:
+            raise BadInput(f"{folder}: profiles lie over each other in a circle: {[*layers]}")
+        layers[name] = _read(name, folder)
+        name = layers[name].pop("over", BASE)
+    return {**layers, BASE: {}}
+
+
+def _read(name: str, folder: Path) -> Any:
+    known = names(folder)
+    if name not in known:
+        hint = nearest(name, known)
+        raise BadInput(f"{folder}: no profile '{name}'{hint}; known: {', '.join(known)}")
+    path = folder / f"{name}.yaml"
+    try:
+        return YAML().load(path.read_text()) or {}
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise BadInput(f"{path}, line {line}: not YAML: {error.problem}") from None
+
+
+def _laid_over(base_text: str, layers: dict[str, Any]) -> str:
     yaml = YAML()
     yaml.width = 100
     base = yaml.load(base_text)
-    try:
-        overlay = yaml.load(overlay_path.read_text()) or {}
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise BadInput(f"{overlay_path}, line {line}: not YAML: {error.problem}") from None
-    _merge(base, overlay, top=True)
-    base.yaml_set_start_comment(
-        f"Written by `passerby profile {overlay_path.stem}`: "
-        f"profiles/{overlay_path.name} over profiles/{BASE}.yaml."
-    )
+    for overlay in reversed(layers.values()):
+        _merge(base, overlay, top=True)
+    name, *under = layers
+    over = " over ".join(f"profiles/{layer}.yaml" for layer in (name, *under))
+    base.yaml_set_start_comment(f"Written by `passerby profile {name}`: {over}.")
     out = io.StringIO()
     yaml.dump(base, out)
     return out.getvalue()
