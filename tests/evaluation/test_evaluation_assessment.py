@@ -10,6 +10,8 @@ import pytest
 from passerby.errors import BadInput
 from passerby.evaluation import evaluate
 from passerby.evaluation.distance import pairwise
+from passerby.evaluation.expansion import Expand
+from passerby.evaluation.reranking import Rerank
 
 Arrays = dict[str, Any]
 
@@ -171,6 +173,10 @@ def with_fractional_people(arrays: Arrays) -> None:
     arrays["gallery_people"] = arrays["gallery_people"] + 0.5
 
 
+def with_names_for_people(arrays: Arrays) -> None:
+    arrays["query_people"] = np.array(["anna"] * 30)
+
+
 def with_flat_features(arrays: Arrays) -> None:
     arrays["query_features"] = arrays["query_features"][:, 0]
 
@@ -192,6 +198,7 @@ def with_unknown_person(arrays: Arrays) -> None:
         (with_fewer_features, "query: 29 features, but 30 labels"),
         (with_nobody_asked, "query_people: queries 4 are of nobody"),
         (with_fractional_people, "gallery_people: float64 of shape .* whole numbers"),
+        (with_names_for_people, r"query_people: <U4 of shape \(30,\) found, whole numbers"),
         (with_flat_features, r"query_features: float64 of shape \(30,\) found"),
         (with_unknown_person, "gallery_people: items 8 are -2"),
     ],
@@ -240,6 +247,46 @@ def test_cuhk01_wants_two_views() -> None:
     arrays["query_cameras"] = np.full(30, 1)
     arrays["gallery_cameras"] = np.full(120, 2)
     assert evaluate(**arrays, protocol="cuhk01").counts["queries"] == 30
+
+
+def test_transductive_rankings_stand_apart_and_change_no_other_figure() -> None:
+    arrays = drawn(8)
+    plain_figures = evaluate(**arrays).to_dict()
+    found = evaluate(**arrays, rerank=Rerank(k1=5, k2=2), expand=Expand(k=3))
+    figures = found.to_dict()
+    for name in ("reranked", "expanded"):
+        told = figures.pop(name)
+        assert list(told) == ["map", "minp", "cmc"]
+        assert told["map"] == round(found.transductive[name].average_precision.mean(), 6)
+        assert f"{name} (transductive: uses all queries at once): mAP" in found.table()
+    assert figures == plain_figures
+
+
+def test_figures_have_intervals_where_people_are_drawn_anew() -> None:
+    found = evaluate(**drawn(9), fars=(0.05,), draws=50)
+    spans = found.to_dict()["intervals"]
+    assert spans["draws"] == 50
+    assert spans["map"][0] < found.map < spans["map"][1]
+    assert list(spans["cmc"]) == ["1", "5", "10"]
+    assert found.intervals is not None
+    span = found.intervals.tar[0.05]
+    assert span is not None
+    assert spans["tar_at_far"]["0.05"] == [round(end, 6) for end in span]
+    assert f"[{span[0]:.2%}, {span[1]:.2%}]" in found.table()
+    assert "intervals" not in evaluate(**drawn(9)).to_dict()
+
+
+def test_what_multiplies_features_can_be_given() -> None:
+    seen = []
+
+    def multiplier(gallery: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        seen.append(len(gallery))
+        return lambda query: (query.astype(float) @ gallery.T).astype(np.float32)
+
+    arrays = drawn(10)
+    found = evaluate(**arrays, multiplier=multiplier)
+    assert seen == [(arrays["gallery_people"] != -1).sum()]
+    assert found.map == pytest.approx(evaluate(**arrays).map, abs=1e-6)
 
 
 @pytest.mark.slow
