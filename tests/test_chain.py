@@ -144,13 +144,13 @@ def test_a_changed_temperature_runs_again_from_pretraining_on(undisturbed: Run) 
 
 
 def kill_in_the_middle(folder: Path, stage: str, took_s: float) -> bool:
-    """Start one stage and kill it and dvc half-way; False if it had ended before."""
+    """Start one stage and kill it and dvc on its way; False if it had ended before."""
     process = start(folder, "-s", stage)
     assert process.stdout is not None
     while "Running stage" not in process.stdout.readline():
         assert process.poll() is None
     with contextlib.suppress(subprocess.TimeoutExpired):  # it is to be still running
-        process.wait(took_s / 2)
+        process.wait(took_s / 3)  # the machine may be thrice as fast as it was then
     # dvc waits for the stage: it is not at its own files, which it writes in place.
     in_the_middle = process.poll() is None and bool(psutil.Process(process.pid).children())
     if in_the_middle:

@@ -7,6 +7,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from passerby.errors import BadInput
 
+open_picture = Image.open
+"""Pillow's own: ultralytics, once imported, puts another in its place, which for a file that is no
+picture asks for a package that is not installed."""
+
 
 def read_image(path: str | Path) -> np.ndarray:
     """A picture file as `uint8 (H, W, 3)` RGB, turned as its EXIF says.
@@ -15,7 +19,7 @@ def read_image(path: str | Path) -> np.ndarray:
         BadInput: it is missing, or is not a whole picture.
     """
     try:
-        with Image.open(path) as picture:
+        with open_picture(path) as picture:
             return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file") from None
