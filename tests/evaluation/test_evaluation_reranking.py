@@ -1,11 +1,13 @@
 """Re-ranking and query expansion against fast-reid's, the paper's sets, and edges."""
 
+from collections.abc import Callable, Iterable
+
 import numpy as np
 import pytest
 
 from passerby.errors import BadInput
 from passerby.evaluation import reranking
-from passerby.evaluation.distance import pairwise
+from passerby.evaluation.distance import Block, pairwise
 from passerby.evaluation.expansion import Expand, expanded
 from passerby.evaluation.reranking import Rerank, reranked, reranked_distances
 from passerby.finetune import compat  # noqa: F401  (fast-reid imports only after it)
@@ -24,8 +26,8 @@ def three(query: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return first, second, third
 
 
-def whole(blocks: object) -> np.ndarray:
-    return np.concatenate([block for _, block in blocks])  # type: ignore[attr-defined]
+def whole(blocks: Iterable[Block]) -> np.ndarray:
+    return np.concatenate([block for _, block in blocks])
 
 
 def from_the_definition(query: np.ndarray, gallery: np.ndarray, k1: int) -> np.ndarray:
@@ -142,9 +144,9 @@ def test_expansion_of_a_gallery_smaller_than_its_k_and_of_ties() -> None:
 @pytest.mark.parametrize(
     "unfit", [lambda: Rerank(k1=0), lambda: Rerank(lambda_=1.5), lambda: Expand(k=0)]
 )
-def test_parameters_that_mean_nothing_are_refused(unfit: object) -> None:
+def test_parameters_that_mean_nothing_are_refused(unfit: Callable[[], object]) -> None:
     with pytest.raises(BadInput, match=r"found; k"):
-        unfit()  # type: ignore[operator]
+        unfit()
 
 
 def test_distances_that_do_not_fit_together_are_refused() -> None:

@@ -29,7 +29,8 @@ def renamed(place: int) -> dict[str, np.ndarray]:
 
 
 def figures(path: Path) -> dict[str, Any]:
-    return evaluate(**saved.read(path)).to_dict()  # type: ignore[arg-type]
+    read: dict[str, Any] = saved.read(path)
+    return evaluate(**read).to_dict()
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])

@@ -80,7 +80,10 @@ def test_a_single_seed_has_the_interval_of_other_people_beneath(make: Make) -> N
 
 def test_cuhk03_stands_by_both_protocols(make: Make) -> None:
     params, data = make()
-    read = lambda: rows.rows(outcomes.read(data / "results", params.branches), params)  # noqa: E731
+
+    def read() -> list[rows.Row]:
+        return rows.rows(outcomes.read(data / "results", params.branches), params)
+
     assert tables.both_protocols(read(), params) is None
     path = data / "results/moco-published-100-0-city-cuhk03/metrics.json"
     classic = {
