@@ -70,7 +70,7 @@ def machine() -> dict[str, Any]:
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "cpu": _cpu(),
-        "flags": sorted(_FLAGS & precision.cpu_flags()),
+        "flags": sorted(_FLAGS & precision.cpu_words()),
         "cores": cores(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }

@@ -102,7 +102,8 @@ def test_a_resumed_history_drops_the_rows_after_its_checkpoint(tmp_path):
 @pytest.mark.parametrize(
     ("line", "wanted"),
     [
-        ("flags\t\t: fpu avx512f avx512_bf16", "bf16"),
+        ("vendor_id\t: AuthenticAMD\nflags\t\t: fpu avx512f avx512_bf16", "bf16"),
+        ("vendor_id\t: GenuineIntel\nflags\t\t: fpu avx512f avx512_bf16", "fp32"),
         ("flags\t\t: fpu amx_bf16 amx_tile", "bf16"),
         ("Features\t: fp asimd bf16 i8mm", "bf16"),
         ("flags\t\t: fpu avx2 avx512f", "fp32"),
@@ -112,15 +113,15 @@ def test_a_resumed_history_drops_the_rows_after_its_checkpoint(tmp_path):
 def test_auto_is_bf16_where_the_processor_says_so(tmp_path, monkeypatch, line, wanted):
     path = tmp_path / "cpuinfo"
     path.write_text(f"processor\t: 0\n{line}\n\nprocessor\t: 1\n{line}\n")
-    flags = precision.cpu_flags(str(path))
-    monkeypatch.setattr(precision, "cpu_flags", lambda: flags)
+    flags = precision.cpu_words(str(path))
+    monkeypatch.setattr(precision, "cpu_words", lambda: flags)
     assert precision.decide("auto", "cpu") == wanted
     assert [precision.decide(asked, "cpu") for asked in ("fp32", "bf16")] == ["fp32", "bf16"]
 
 
 def test_a_system_that_tells_no_flags_gets_fp32(tmp_path, monkeypatch):
-    assert precision.cpu_flags(str(tmp_path / "none")) == set()
-    monkeypatch.setattr(precision, "cpu_flags", set)
+    assert precision.cpu_words(str(tmp_path / "none")) == set()
+    monkeypatch.setattr(precision, "cpu_words", set)
     assert precision.decide("auto", "cpu") == "fp32"
 
 

@@ -1,7 +1,9 @@
 """In which number format the network runs, decided once for a run.
 
-bfloat16 pays only where the processor multiplies it: elsewhere it is emulated and slower than
-float32. What was decided goes into the run's contract, so that a run never changes format half way.
+bfloat16 pays only where the processor multiplies it faster than float32. Elsewhere it is emulated
+and slower; and Intel's processors with AVX-512 but without AMX have one unit for its products where
+they have two for those of float32, so that only the conversions are left of it. What was decided
+goes into the run's contract, so that a run never changes format half way.
 """
 
 from pathlib import Path
@@ -10,11 +12,11 @@ from typing import Literal
 import torch
 
 Decided = Literal["fp32", "bf16"]
-_INSTRUCTIONS = {"avx512_bf16", "amx_bf16", "bf16"}
+_TELLING = ("vendor_id", "flags", "Features")  # x86's, x86's, ARM's
 
 
 def decide(asked: str, device: str) -> Decided:
-    """`asked`, or for `auto` bf16 where the device has instructions for it.
+    """`asked`, or for `auto` bf16 where the device multiplies it faster than float32.
 
     Args:
         asked: `auto`, `fp32` or `bf16`.
@@ -37,14 +39,15 @@ def autocast(device: str, precision: str) -> torch.autocast:
 def _has_bf16(device: str) -> bool:
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(_INSTRUCTIONS & cpu_flags())
+    words = cpu_words()
+    return bool({"amx_bf16", "bf16"} & words) or {"avx512_bf16", "AuthenticAMD"} <= words
 
 
-def cpu_flags(path: str = "/proc/cpuinfo") -> set[str]:
-    """What the processor can do, in Linux's words; empty where the system does not tell."""
+def cpu_words(path: str = "/proc/cpuinfo") -> set[str]:
+    """Maker and abilities of the processor, in Linux's words; empty where it does not tell."""
     try:
         lines = Path(path).read_text().splitlines()
     except OSError:
         return set()
-    words = (line.partition(":")[2].split() for line in lines if line.startswith(("flags", "Feat")))
-    return set(next(words, []))
+    told = (line.partition(":") for line in lines)
+    return {word for key, _, value in told if key.startswith(_TELLING) for word in value.split()}
