@@ -4,7 +4,7 @@ import argparse
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -137,6 +137,28 @@ def write(path: Path, result: Mapping[str, Any]) -> None:
         ValueError: a figure is no number or infinite, which JSON cannot say; nothing is written.
     """
     files.write_json(path, rounded(result))
+
+
+def keep_and_tell(
+    asked: argparse.Namespace,
+    measure: Callable[[], Mapping[str, Any]],
+    draw: Callable[[Path, Mapping[str, Any]], None],
+    show: Callable[[Mapping[str, Any]], str],
+) -> None:
+    """Measure unless only the table is asked for, keep JSON and chart, print what is kept.
+
+    Args:
+        asked: From `arguments`.
+        measure: Gives the result.
+        draw: Writes the chart of a result that was kept.
+        show: Puts one into words.
+    """
+    if not asked.table:
+        write(asked.out, measure())
+        draw(asked.out.with_suffix(".png"), files.read_json(asked.out))
+    result = files.read_json(asked.out)
+    print(show(result))
+    print("\n".join(["", *last_lines(result["ratios"])]))
 
 
 def last_lines(ratios: Mapping[str, float]) -> list[str]:

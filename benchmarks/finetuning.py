@@ -25,7 +25,7 @@ import _pictures
 import _plain
 import _record
 import _turns
-from passerby import errors, files, seeds
+from passerby import errors, seeds
 from passerby.errors import BadInput, Stopped
 from passerby.evaluation import distance
 from passerby.evaluation.pairs import Pairs
@@ -357,17 +357,16 @@ def draw(path: Path, result: Mapping[str, Any]) -> None:
     _chart.write(path, title, "pictures per second", panels)
 
 
+def found(asked: argparse.Namespace) -> dict[str, Any]:
+    """Measure in a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory() as name:
+        return summary(measured(asked, Path(name))) | circumstances(asked)
+
+
 def main(*words: str) -> None:
     """Measure, keep and tell."""
     asked = arguments(list(words))
-    if not asked.table:
-        with tempfile.TemporaryDirectory() as name:
-            found = summary(measured(asked, Path(name)))
-        _record.write(asked.out, found | circumstances(asked))
-        draw(asked.out.with_suffix(".png"), files.read_json(asked.out))
-    result = files.read_json(asked.out)
-    print(show(result))
-    print("\n".join(["", *_record.last_lines(result["ratios"])]))
+    _record.keep_and_tell(asked, lambda: found(asked), draw, show)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ import _pictures
 import _record
 import _rivals
 from _rivals import KINDS, Rival
-from passerby import errors, files
+from passerby import errors
 from passerby.errors import BadInput
 from passerby.models.backbones import DIM
 from passerby.pretrain.cropset import CropSet
@@ -281,20 +281,20 @@ def draw(path: Path, result: Mapping[str, Any]) -> None:
     _chart.write(path, title, "pairs per second", panels)
 
 
+def found(asked: argparse.Namespace) -> dict[str, Any]:
+    """Measure in a folder that is gone afterwards."""
+    arm, encoder = settings(asked)
+    with tempfile.TemporaryDirectory() as name:
+        crops, told = pictures(asked, Path(name))
+        with rivals(crops, Path(name), arm, encoder, asked.cores) as compared:
+            measurements = summary(compared, measured(compared, asked))
+    return measurements | circumstances(asked, arm, encoder, told)
+
+
 def main(*words: str) -> None:
     """Measure, keep and tell."""
     asked = arguments(list(words))
-    if not asked.table:
-        arm, encoder = settings(asked)
-        with tempfile.TemporaryDirectory() as name:
-            crops, told = pictures(asked, Path(name))
-            with rivals(crops, Path(name), arm, encoder, asked.cores) as compared:
-                found = summary(compared, measured(compared, asked))
-        _record.write(asked.out, found | circumstances(asked, arm, encoder, told))
-        draw(asked.out.with_suffix(".png"), files.read_json(asked.out))
-    result = files.read_json(asked.out)
-    print(show(result))
-    print("\n".join(["", *_record.last_lines(result["ratios"])]))
+    _record.keep_and_tell(asked, lambda: found(asked), draw, show)
 
 
 if __name__ == "__main__":

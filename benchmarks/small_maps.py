@@ -18,7 +18,7 @@ from torch import nn
 import _chart
 import _measure
 import _record
-from passerby import errors, files
+from passerby import errors
 from passerby.models import backbones
 from passerby.models.backbones import DIM
 from passerby.models.small_maps import PLACES, quick_on_small_maps
@@ -150,13 +150,9 @@ def draw(path: Path, result: Mapping[str, Any]) -> None:
 def main(*words: str) -> None:
     """Measure, keep and tell."""
     asked = arguments(list(words))
-    if not asked.table:
-        found = summary(measured(asked))
-        _record.write(asked.out, found | circumstances(asked))
-        draw(asked.out.with_suffix(".png"), files.read_json(asked.out))
-    result = files.read_json(asked.out)
-    print(show(result))
-    print("\n".join(["", *_record.last_lines(result["ratios"])]))
+    _record.keep_and_tell(
+        asked, lambda: summary(measured(asked)) | circumstances(asked), draw, show
+    )
 
 
 if __name__ == "__main__":

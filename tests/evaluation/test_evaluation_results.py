@@ -114,8 +114,9 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path, data: bytes) -> No
 def test_pickled_arrays_are_refused(tmp_path: Path) -> None:
     given: dict[str, np.ndarray] = {**arrays(), "query_people": np.array([object()])}
     np.savez(tmp_path / "x.npz", **given)  # type: ignore[arg-type]
-    with pytest.raises(BadInput, match=r"x\.npz: arrays as np\.savez writes them wanted"):
+    with pytest.raises(BadInput, match="Python objects") as caught:
         results.read_embeddings(tmp_path / "x.npz")
+    assert "unsafely" not in str(caught.value)  # numpy's advice
 
 
 def test_a_single_array_is_refused(tmp_path: Path) -> None:

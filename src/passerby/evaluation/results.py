@@ -122,6 +122,8 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file") from None
     except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise BadInput(
-            f"{path}: arrays as np.savez writes them wanted, found something else: {error}"
-        ) from None
+        # Of whatever it does not know numpy says that it is a pickle, and how to load that all the
+        # same.
+        pickled = "pickle" in str(error)
+        found = "another format, or Python objects (which may run code)" if pickled else error
+        raise BadInput(f"{path}: arrays as np.savez writes them wanted, found: {found}") from None
