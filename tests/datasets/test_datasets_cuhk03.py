@@ -40,7 +40,7 @@ def split_file(folder: Path, **changes: Any) -> Path:
 
 def test_rows_have_the_part_person_and_camera_of_the_published_file(lay, tmp_path: Path) -> None:
     root = lay("detected", [*NAMES, "Thumbs.db"])
-    rows = cuhk03.read(root, split_file(tmp_path))
+    rows = cuhk03.read(root, split_file(root).name)
     assert rows[0] == Row("train", "1_001_1_01.png", 1, 1, frame=1)
     assert rows[6:] == [
         Row("query", "2_001_1_01.png", 844, 1, frame=1),
@@ -78,11 +78,11 @@ def test_a_name_that_no_picture_has_carries_no_labels(name: str) -> None:
 
 def test_all_missing_and_all_foreign_pictures_are_told_in_one_error(lay, tmp_path: Path) -> None:
     root = lay("labeled", [*NAMES[2:], "3_001_1_01.png"])
-    path = split_file(tmp_path)
+    path = split_file(root)
     with pytest.raises(BadInput) as refused:
-        cuhk03.read(root, path)
+        cuhk03.read(root, path.name)
     assert str(refused.value).splitlines() == [
-        f"{root}: its pictures are not those of {path}",
+        f"{root}: its pictures are not those of split.mat",
         "  2 of 12 are missing: 1_001_1_01.png, 1_001_2_06.png",
         "  1 are not in its list: 3_001_1_01.png",
         "  extract cuhk-03.mat again and whole ('passerby extract'); detected and labeled pictures "
@@ -93,12 +93,12 @@ def test_all_missing_and_all_foreign_pictures_are_told_in_one_error(lay, tmp_pat
 def test_other_files_in_the_folder_are_named(lay, tmp_path: Path) -> None:
     root = lay("detected", [*NAMES, "0001_c1_1.png"])
     with pytest.raises(BadInput, match=r"1 files whose names hold no labels: 0001_c1_1\.png; want"):
-        cuhk03.read(root, split_file(tmp_path))
+        cuhk03.read(root, split_file(root).name)
 
 
 def test_a_missing_folder_is_said(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"detected: no such folder; .* holds split\.mat"):
-        cuhk03.read(tmp_path / "detected", split_file(tmp_path))
+    with pytest.raises(BadInput, match=r"detected: no such folder"):
+        cuhk03.read(tmp_path / "detected", "split.mat")
 
 
 def test_a_missing_split_file_is_said(tmp_path: Path) -> None:
@@ -170,13 +170,13 @@ def source(root: Path, path: Path, **changes: int) -> BenchmarkSource:
     known = {"mine": counts | changes}
     write_json(manifest, {"format": "passerby.world/1", "counts": known})
     return BenchmarkSource(
-        kind="cuhk03", root=str(root), counts=str(manifest), split_file=str(path)
+        kind="cuhk03", root=str(root), counts=str(manifest), split_file=path.name
     )
 
 
 def test_an_index_of_it_has_the_new_protocols_name(lay, tmp_path: Path) -> None:
     root = lay("detected", NAMES)
-    built = index.build("mine", source(root, split_file(tmp_path)))
+    built = index.build("mine", source(root, split_file(root)))
     assert (built.kind, built.protocol) == ("cuhk03", "cuhk03-np")
     assert built.people("query") == built.people("gallery") == (844, 1467)
     assert built.split("gallery").frame.tolist() == [7, 7]
@@ -185,4 +185,4 @@ def test_an_index_of_it_has_the_new_protocols_name(lay, tmp_path: Path) -> None:
 def test_counts_of_it_are_checked(lay, tmp_path: Path) -> None:
     root = lay("detected", NAMES)
     with pytest.raises(BadInput, match="gallery_images: 5 wanted, 2 found"):
-        index.build("mine", source(root, split_file(tmp_path), gallery_images=5))
+        index.build("mine", source(root, split_file(root), gallery_images=5))

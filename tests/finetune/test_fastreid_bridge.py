@@ -161,7 +161,7 @@ def in_cuhk03s_layout(root: Path) -> None:
         "query_idx": np.array([5]),
         "gallery_idx": np.array([6]),
     }
-    scipy.io.savemat(root.parent / "split.mat", columns)
+    scipy.io.savemat(root / "split.mat", columns)
 
 
 def in_msmt17s_layout(root: Path) -> None:
@@ -220,7 +220,7 @@ def test_d7_d9_every_kind_of_set_makes_batches_also_without_cameras(
         kind=kind,
         root=str(root),
         counts=str(tmp_path / "manifest.json"),
-        split_file=str(tmp_path / "split.mat") if kind == "cuhk03" else "",
+        split_file="split.mat" if kind == "cuhk03" else "",
     )
     found = index.build("mine", source)
     images = bridge.items(found, found.people("train"))

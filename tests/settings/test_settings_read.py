@@ -89,6 +89,10 @@ def test_only_a_set_of_ones_own_goes_without_counts() -> None:
             "'split_file' is 'new.mat', but only kind 'cuhk03' reads one: take it out of a set of "
             "kind 'cuhk03-np'",
         ),
+        (
+            {"kind": "cuhk03", "split_file": "data/new.mat"},
+            "'split_file' is 'data/new.mat': the name of a file in 'root' wanted",
+        ),
     ],
 )
 def test_a_split_file_is_given_where_it_is_read_and_nowhere_else(

@@ -79,15 +79,19 @@ def labels_of(name: str) -> tuple[int, int, int] | None:
     return (number(pair, person), view, image) if known else None
 
 
-def read(root: Path, split_file: Path) -> list[Row]:
+def read(root: Path, split_file: str) -> list[Row]:
     """Read the published split, and see that the folder holds its pictures and no others.
+
+    Args:
+        root: The folder of pictures.
+        split_file: Name of the split file in it, so that whoever watches the folder watches both.
 
     Raises:
         BadInput: the split file is not the published one; the folder is missing, or holds files
             whose names carry no labels; pictures are missing or not in the list (all of them).
     """
-    rows = split(split_file)
-    there = {name.group() for name in matched(root, NAME, EXAMPLE)}
+    there = {name.group() for name in matched(root, NAME, EXAMPLE, beside=[split_file])}
+    rows = split(root / split_file)
     listed = {row.path for row in rows}
     missing, unlisted = sorted(listed - there), sorted(there - listed)
     if missing or unlisted:

@@ -167,7 +167,7 @@ def build(name: str, source: BenchmarkSource) -> Benchmark:
 
 def _rows(root: Path, source: BenchmarkSource) -> list[Row]:
     if source.kind == "cuhk03":
-        return cuhk03.read(root, Path(source.split_file))
+        return cuhk03.read(root, source.split_file)
     return READERS[source.kind](root, source.split_seed)
 
 

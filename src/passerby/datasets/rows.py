@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +37,9 @@ Reader = Callable[[Path, int], list[Row]]
 """A reader: the root of a set and the seed of its split (for sets without a fixed one)."""
 
 
-def matched(folder: Path, pattern: re.Pattern[str], example: str) -> Iterator[re.Match[str]]:
+def matched(
+    folder: Path, pattern: re.Pattern[str], example: str, beside: Collection[str] = ()
+) -> Iterator[re.Match[str]]:
     """Match the name of every file in `folder`, in sorted order.
 
     Labels come from names alone: a parent folder's name never takes part. Files that a desktop
@@ -47,13 +49,15 @@ def matched(folder: Path, pattern: re.Pattern[str], example: str) -> Iterator[re
         folder: A folder of images.
         pattern: What a whole file name looks like.
         example: A good name, for the message.
+        beside: Names of files that lie beside the images.
 
     Raises:
         BadInput: the folder is missing, or some names do not match (they are named).
     """
     if not folder.is_dir():
         raise BadInput(_missing(folder))
-    names = sorted(entry.name for entry in folder.iterdir() if not is_system_file(entry.name))
+    found = {entry.name for entry in folder.iterdir() if not is_system_file(entry.name)}
+    names = sorted(found - set(beside))
     matches = [(name, pattern.fullmatch(name)) for name in names]
     strange = [name for name, match in matches if match is None]
     if strange:

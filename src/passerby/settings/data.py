@@ -154,7 +154,7 @@ class BenchmarkSource(Section):
     split_seed: int = 0
     """For sets without a fixed split (CUHK01): which split is drawn."""
     split_file: str = ""
-    """Of `cuhk03`: `cuhk03_new_protocol_config_detected.mat` or `..._labeled.mat`."""
+    """Of `cuhk03`: `cuhk03_new_protocol_config_detected.mat` or `..._labeled.mat`, in `root`."""
 
     @model_validator(mode="after")
     def _counts_where_they_are_published(self) -> Self:
@@ -171,6 +171,11 @@ class BenchmarkSource(Section):
             raise fault(
                 "kind 'cuhk03' needs 'split_file', the published "
                 "cuhk03_new_protocol_config_detected.mat or cuhk03_new_protocol_config_labeled.mat"
+            )
+        if "/" in self.split_file:
+            raise fault(
+                f"'split_file' is '{self.split_file}': the name of a file in 'root' wanted; "
+                "put it beside the pictures, where DVC sees when it changes"
             )
         if self.kind != "cuhk03" and self.split_file:
             raise fault(
