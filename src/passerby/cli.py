@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     _add_embed(verbs)
     _add_evaluate(verbs)
     _add_record(verbs)
+    _add_plot(verbs)
     return top
 
 
@@ -353,6 +354,21 @@ def record(out: Path, params: Path, add: bool) -> None:
 
     count = recording.record(out, settings.read(params), add=add)
     print(f"{out}: {count} rows")
+
+
+def _add_plot(verbs: Any) -> None:
+    made = _verb(verbs, plot, "plot")
+    made.add_argument("tables", type=Path, nargs="+", help="of `passerby record`")
+    made.add_argument("--out", type=Path, required=True, help="a .png or .svg")
+    made.add_argument("--sets", nargs="+", default=[], help="which, in this order (all)")
+
+
+def plot(tables: list[Path], out: Path, sets: list[str]) -> None:
+    """Draw mAP against the share of the labels from tables that were kept."""
+    from passerby.report import label_curves
+
+    label_curves.write(out, label_curves.read(tables), sets)
+    print(f"{out}: written")
 
 
 if __name__ == "__main__":

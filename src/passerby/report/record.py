@@ -11,9 +11,11 @@ from passerby import files
 from passerby.errors import BadInput
 from passerby.report import outcomes
 from passerby.report.outcomes import Outcome
-from passerby.report.rows import columns
+from passerby.report.rows import MAP, columns
 from passerby.settings import Params
 
+Kept = dict[str, str]
+"""A row of such a table, by its columns."""
 ABOUT = ("model", "init", "recipe", "percent", "seed", "set")
 
 
@@ -45,11 +47,33 @@ def record(out: Path, params: Params, data: Path = Path("data"), add: bool = Fal
     return len(rows)
 
 
-def _rows_of(table: Path, like: dict[str, str]) -> list[dict[str, str]]:
+def read(table: Path) -> list[Kept]:
+    """The rows of a table.
+
+    Raises:
+        BadInput: it is missing, or lacks columns that every such table has.
+    """
+    rows, columns = _parsed(table)
+    if lacking := [name for name in (*ABOUT, MAP.title) if name not in columns]:
+        raise BadInput(
+            f"{table}: lacks columns {', '.join(lacking)}; a table of 'passerby record' wanted"
+        )
+    return rows
+
+
+def _parsed(table: Path) -> tuple[list[Kept], list[str]]:
+    """Rows and columns."""
+    try:
+        with open(table, newline="") as file:
+            reader = csv.DictReader(file, delimiter="\t")
+            return list(reader), list(reader.fieldnames or [])
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{table}: cannot be read as a table: {error}") from None
+
+
+def _rows_of(table: Path, like: Kept) -> list[Kept]:
     """The rows that a table has, if they are of the same columns and settings as `like`."""
-    with open(table, newline="") as file:
-        reader = csv.DictReader(file, delimiter="\t")
-        rows, columns = list(reader), list(reader.fieldnames or [])
+    rows, columns = _parsed(table)
     if columns != list(like):
         raise BadInput(f"{table}: columns {columns}, wanted {list(like)}; name another file")
     for number, row in enumerate(rows, start=2):
@@ -61,13 +85,13 @@ def _rows_of(table: Path, like: dict[str, str]) -> list[dict[str, str]]:
     return rows
 
 
-def _about(outcome: Outcome) -> dict[str, str]:
+def _about(outcome: Outcome) -> Kept:
     model = outcome.model
     told = (model.name, model.init, model.recipe, model.percent, model.seed, outcome.set)
     return dict(zip(ABOUT, ("" if part is None else str(part) for part in told), strict=True))
 
 
-def _figures(outcome: Outcome) -> dict[str, str]:
+def _figures(outcome: Outcome) -> Kept:
     """The figures as fractions; empty where there were too few pairs for a rate."""
     values = {column.title: column.of(outcome) for column in columns([outcome])}
     return {title: "" if value is None else f"{value:g}" for title, value in values.items()}
