@@ -122,3 +122,17 @@ def test_too_few_kept_pairs_give_no_rate_that_is_too_high(monkeypatch: pytest.Mo
     assert few is not None
     assert few[0] <= exact[0]
     assert few[1] <= exact[1]
+
+
+@pytest.mark.parametrize("people", range(2, 20))
+def test_where_one_person_alone_has_a_match_draws_without_that_person_are_drawn_again(
+    people: int,
+) -> None:
+    of_query, of_gallery = np.arange(1, people + 1), np.arange(people + 1)
+    of_gallery[1:-1] = people + 1
+    of_gallery[-1] = 1
+    pairs = checked(of_query, of_gallery, np.ones(people, int), np.full(people + 1, 2))
+    distances = np.arange(1.0, pairs.query_people.size * len(of_gallery) + 1, dtype=np.float32)
+    spread = found(distances.reshape(people, -1), pairs, draws=1)
+    assert spread.draws == 1
+    assert spread.map[0] == spread.map[1] == pytest.approx(1 / (people + 1))

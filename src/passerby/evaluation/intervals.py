@@ -74,11 +74,11 @@ def intervals(
     known = [far for far in fars if verification.true_accept_rate(far) is not None]
     rng = seeds.stream(0, "evaluation", "intervals")
     rows = []
-    for _ in range(draws):
+    while len(rows) < draws:
         weight = units.drawn(rng)
         ranked, genuine = weight[of_ranked], weight[of_genuine]
         if not ranked.sum() or not genuine.sum():
-            continue  # of a few people none with a match was drawn
+            continue  # of few people none with a match was drawn: no figure, draw again
         impostor = weight[of_nearest[0]] * weight[of_nearest[1]]
         refused = _first_refused(verification, impostor, np.array(known) * units.pairs(weight))
         accepted = verification.genuine < refused[:, None]
