@@ -68,14 +68,14 @@ def test_cuhk03_as_pictures_is_judged_by_the_new_protocol(tmp_path: Path) -> Non
     people, cameras = zip(*labels.values(), strict=True)
     columns = {"filelist": np.array([*labels], object), "labels": people, "camId": cameras}
     places = {"train_idx": np.zeros(0, int), "query_idx": [1], "gallery_idx": [2, 3]}
-    scipy.io.savemat(tmp_path / "split.mat", columns | places)
+    scipy.io.savemat(tmp_path / "detected" / "split.mat", columns | places)
     counts = {"query_images": 1, "gallery_images": 2}
     write_json(tmp_path / "m.json", {"format": "passerby.world/1", "counts": {"mine": counts}})
     source = BenchmarkSource(
         kind="cuhk03",
         root=str(tmp_path / "detected"),
         counts=str(tmp_path / "m.json"),
-        split_file=str(tmp_path / "split.mat"),
+        split_file="split.mat",
     )
     asked = Evaluate(batch=4, flip=False, ranks=(1,), fars=())
     found, _ = judge(embedder(), index.build("mine", source), asked, 1)
