@@ -73,7 +73,7 @@ def intervals(
     of_nearest = units.query[query], units.gallery[item]
     known = [far for far in fars if verification.true_accept_rate(far) is not None]
     rng = seeds.stream(0, "evaluation", "intervals")
-    rows = []
+    rows: list[list[float]] = []
     while len(rows) < draws:
         weight = units.drawn(rng)
         ranked, genuine = weight[of_ranked], weight[of_genuine]

@@ -12,6 +12,7 @@ and EER and the rest of the curve, is right to about 1e-5.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -105,8 +106,13 @@ class Verification:
             return np.float32(np.inf)
         if allowed < len(self.nearest):
             return np.float32(self.nearest[allowed])
-        whole = int(self.spread.cumsum().searchsorted(allowed, "right"))
+        whole = int(self._up_to_bin.searchsorted(allowed, "right"))
         return edges_of(np.array([whole]))[0]
+
+    @cached_property
+    def _up_to_bin(self) -> np.ndarray:
+        """How many impostor pairs are in each bin and those before it."""
+        return self.spread.cumsum()
 
     def corners(self) -> tuple[np.ndarray, np.ndarray]:
         """FAR and TAR at the end of each bin that holds a pair, from 0 to 1: `(n,)` both."""
@@ -183,7 +189,7 @@ class Tally:
         self._gallery = len(pairs.gallery_people)
         most = int(MARGIN * max(fars, default=0) * len(pairs.query_people) * self._gallery)
         self._keep = max(most, KEPT_AT_LEAST)
-        self._within = np.float32(np.inf)
+        self._within = np.float32(np.finfo(np.float32).max)
         self._genuine: list[tuple[np.ndarray, np.ndarray]] = []
         self._kept: list[tuple[np.ndarray, np.ndarray]] = []
         self._spread = np.zeros(BINS, np.int64)
@@ -206,7 +212,7 @@ class Tally:
         self._keep_nearest(block, rows.start * self._gallery)
 
     def _keep_nearest(self, block: np.ndarray, first_pair: int) -> None:
-        near = np.flatnonzero((block <= self._within) & (block < np.inf))
+        near = np.flatnonzero(block <= self._within)
         self._kept.append((block.ravel()[near], first_pair + near))
         if sum(len(distance) for distance, _ in self._kept) > 2 * self._keep:
             distance, pair = map(np.concatenate, zip(*self._kept, strict=True))
