@@ -110,19 +110,22 @@ def test_a_resumed_history_drops_the_rows_after_its_checkpoint(tmp_path):
         ("model name\t: bf16", "fp32"),
     ],
 )
-def test_auto_is_bf16_where_the_processor_says_so(tmp_path, monkeypatch, line, wanted):
+def test_bf16_is_worth_it_where_the_processor_says_so(tmp_path, line, wanted):
     path = tmp_path / "cpuinfo"
     path.write_text(f"processor\t: 0\n{line}\n\nprocessor\t: 1\n{line}\n")
-    flags = precision.cpu_words(str(path))
-    monkeypatch.setattr(precision, "cpu_words", lambda: flags)
-    assert precision.decide("auto", "cpu") == wanted
+    found = precision.is_worth_it(precision.cpu_words(str(path)))
+    assert ("bf16" if found else "fp32") == wanted
+
+
+def test_auto_is_what_is_worth_it_on_this_processor():
+    here = "bf16" if precision.is_worth_it(precision.cpu_words()) else "fp32"
+    assert precision.decide("auto", "cpu") == here
     assert [precision.decide(asked, "cpu") for asked in ("fp32", "bf16")] == ["fp32", "bf16"]
 
 
-def test_a_system_that_tells_no_flags_gets_fp32(tmp_path, monkeypatch):
+def test_on_a_system_that_tells_nothing_it_is_not(tmp_path):
     assert precision.cpu_words(str(tmp_path / "none")) == set()
-    monkeypatch.setattr(precision, "cpu_words", set)
-    assert precision.decide("auto", "cpu") == "fp32"
+    assert not precision.is_worth_it(set())
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("bf16", torch.bfloat16), ("fp32", torch.float32)])

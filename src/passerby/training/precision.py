@@ -39,7 +39,16 @@ def autocast(device: str, precision: str) -> torch.autocast:
 def _has_bf16(device: str) -> bool:
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    words = cpu_words()
+    return is_worth_it(cpu_words())
+
+
+def is_worth_it(words: set[str]) -> bool:
+    """Whether a processor of this maker and these abilities is faster in bf16 than in float32.
+
+    Example:
+        >>> is_worth_it({"GenuineIntel", "avx512_bf16", "amx_bf16"})
+        True
+    """
     return bool({"amx_bf16", "bf16"} & words) or {"avx512_bf16", "AuthenticAMD"} <= words
 
 
