@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from passerby import cli, seeds
+from passerby.errors import BadInput
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -33,8 +34,8 @@ def passerby(*arguments: object, code: int = 0, folder: Path = ROOT) -> str:
     "verb",
     [
         ["profile"], ["clip"], ["crops"], ["crops", "info"], ["crops", "show"], ["crops", "verify"],
-        ["crops", "export"], ["extract"], ["adopt"], ["export"], ["embed"], ["evaluate"],
-        ["record"], [],
+        ["crops", "export"], ["extract"], ["adopt"], ["export"], ["calibrate"], ["embed"],
+        ["evaluate"], ["record"], ["plot"], [],
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -79,6 +80,27 @@ def test_features_of_anybody_are_evaluated(tmp_path: Path) -> None:
     assert "left out: ranked lists (features alone, no picture files)" in said
     assert (tmp_path / "pictures" / "roc.svg").exists()
     assert (tmp_path / "result" / "metrics.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("what", "options", "said"),
+    [
+        ("model", ["--protocol", "folder"], "--protocol: {} is a model, whose card and set decide"),
+        ("model", ["--distance", "cosine", "--queries", "3"], "--queries, --distance: {} is a mod"),
+        ("x.npz", ["--set", "a", "--flip"], "--set, --flip: {} is features, and that is for model"),
+        ("x.npz", ["--queries", "3"], "{}: says itself which are queries; leave --queries out"),
+        ("typo", ["--set", "city-market1501"], "{}: no such file or folder"),
+    ],
+)
+def test_an_option_that_would_be_passed_over_is_refused(
+    what: str, options: list[str], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "x.npz").touch()
+    asked = vars(cli.parser().parse_args(["evaluate", str(tmp_path / what), *options]))
+    with pytest.raises(BadInput) as refused:
+        asked.pop("verb")(**asked)
+    assert str(refused.value).startswith(said.format(tmp_path / what))
 
 
 @pytest.mark.slow

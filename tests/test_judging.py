@@ -11,12 +11,12 @@ from passerby.datasets import index
 from passerby.datasets.index import Benchmark
 from passerby.evaluation import protocols
 from passerby.files import write_json
-from passerby.judging import judge, trials
+from passerby.judging import judge, trials, with_more
 from passerby.models import backbones
 from passerby.models.artifact import ModelCard
 from passerby.models.embedder import Embedder
 from passerby.models.networks import ReidNet, TorchNetwork
-from passerby.settings import BenchmarkSource, Encoder, Evaluate
+from passerby.settings import BenchmarkSource, Encoder, Evaluate, Reranking
 
 
 def card() -> ModelCard:
@@ -81,6 +81,15 @@ def test_cuhk03_as_pictures_is_judged_by_the_new_protocol(tmp_path: Path) -> Non
     found, _ = judge(embedder(), index.build("mine", source), asked, 1)
     assert found.protocol == "cuhk03-np"
     assert (found.counts["genuine_pairs"], found.counts["impostor_pairs"]) == (1, 1)
+
+
+def test_what_is_asked_for_besides_adds_to_the_settings_and_takes_nothing_away() -> None:
+    plain = Evaluate()
+    assert with_more(plain, flip=False, rerank=False) == plain
+    more = with_more(plain, flip=True, rerank=True)
+    assert (more.flip, more.rerank) == (True, Reranking())
+    own = Evaluate(flip=True, rerank=Reranking(k1=7))
+    assert with_more(own, flip=False, rerank=True) == own
 
 
 def test_every_kind_of_set_has_a_protocol() -> None:

@@ -284,12 +284,16 @@ def _add_evaluate(verbs: Any) -> None:
         help="features (.npz, .mat, .pth, a folder of .npy; docs/evaluation.md), or a model",
     )
     made.add_argument("--queries", type=int, help="of fast-reid's .pth: how many come first")
-    made.add_argument("--protocol", default="market1501", help="for features; default: %(default)s")
-    made.add_argument("--distance", choices=("cosine", "euclidean"), default="cosine")
-    made.add_argument("--rerank", action="store_true", help="re-rank features too, as a column")
-    made.add_argument("--set", dest="name", help="for a model: an entry of `benchmarks`")
+    made.add_argument("--protocol", help="of features; default: market1501")
+    made.add_argument(
+        "--distance", choices=("cosine", "euclidean"), help="of features; default: cosine"
+    )
+    made.add_argument("--rerank", action="store_true", help="re-rank too, as columns of their own")
+    made.add_argument("--set", dest="name", help="of a model: an entry of `benchmarks`")
     made.add_argument("--params", type=Path, default=Path("params.yaml"), help="where that stands")
-    made.add_argument("--flip", action="store_true", help="mean of a picture and its mirror image")
+    made.add_argument(
+        "--flip", action="store_true", help="of a model: mean of a picture and its mirror image"
+    )
     made.add_argument("--out", type=Path, help="a folder for metrics.json and curves")
     made.add_argument(
         "--pictures",
@@ -301,7 +305,7 @@ def _add_evaluate(verbs: Any) -> None:
 def evaluate(
     what: Path,
     queries: int | None,
-    protocol: str,
+    protocol: str | None,
     distance: Any,
     rerank: bool,
     name: str | None,
@@ -316,18 +320,25 @@ def evaluate(
     from passerby.evaluation import results
     from passerby.models.embedder import Embedder
 
+    if not what.exists():
+        raise BadInput(f"{what}: no such file or folder")
     benchmark, trials = None, list[Any]()
     if what.is_dir() and not (what / "query").is_dir():
+        decided = "a model, whose card and set decide that"
+        _refuse(what, decided, queries=queries, protocol=protocol, distance=distance)
         read = settings.read(params)
         if name is None:
             raise BadInput(f"--set: a model is evaluated on one of {', '.join(read.benchmarks)}")
-        asked = read.evaluate.model_copy(update={"flip": flip})
+        asked = judging.with_more(read.evaluate, flip, rerank)
         benchmark = index.build(name, read.benchmark(name))
         embedder = Embedder.load(what)
         found, arrays = judging.judge(embedder, benchmark, asked, read.compute.threads)
         trials = judging.trials(benchmark, arrays, embedder.card.distance)
     else:
-        found, arrays = judging.assess(what, queries, protocol, distance, rerank)
+        _refuse(what, "features, and that is for models", set=name, flip=flip)
+        found, arrays = judging.assess(
+            what, queries, protocol or "market1501", distance or "cosine", rerank
+        )
     print("\n\n".join(one.table() for one in (found, *trials)))
     if out:
         results.write(out, found, arrays, {"model": what.name, "set": name or what.name}, trials)
@@ -336,6 +347,13 @@ def evaluate(
 
         title = f"{what.name} on {name}" if benchmark else what.name
         print(illustrate.illustrate(pictures, title, found, arrays, benchmark))
+
+
+def _refuse(what: Path, why: str, **options: object) -> None:
+    """Options that would be passed over without a word."""
+    given = [f"--{name}" for name, value in options.items() if value]
+    if given:
+        raise BadInput(f"{', '.join(given)}: {what} is {why}; leave it out")
 
 
 def _add_record(verbs: Any) -> None:

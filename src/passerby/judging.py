@@ -7,6 +7,7 @@ from typing import Any, get_args
 import numpy as np
 
 from passerby.datasets.index import Benchmark
+from passerby.errors import BadInput
 from passerby.evaluation import (
     Result,
     TrialsResult,
@@ -24,10 +25,24 @@ from passerby.evaluation.trials import Shots
 from passerby.models import torch_features
 from passerby.models.embedder import Embedder
 from passerby.models.products import where_it_is_fast
-from passerby.settings import Evaluate
+from passerby.settings import Evaluate, Reranking
 
 CLASSIC_PEOPLE = 100
 """In a test set of CUHK03's classic protocol."""
+
+
+def with_more(section: Evaluate, flip: bool, rerank: bool) -> Evaluate:
+    """The section `evaluate` and what was asked for besides: that adds to it, never takes away.
+
+    Args:
+        section: Of the settings.
+        flip: Whether to average over mirror images.
+        rerank: Whether to re-rank, with the published parameters if the section has none.
+    """
+    more: dict[str, Any] = {"flip": True} if flip else {}
+    if rerank and section.rerank is None:
+        more |= {"rerank": Reranking()}
+    return section.model_copy(update=more)
 
 
 def judge(
@@ -69,7 +84,7 @@ def assess(
 
     Args:
         path: `evaluation.saved` and, for what torch saved, `models.torch_features` say which.
-        queries: Of fast-reid's batches, how many features are of queries.
+        queries: Of fast-reid's batches, how many features are of queries; of nothing else.
         protocol: A name of `protocols.PROTOCOLS`.
         distance: `cosine` or `euclidean`.
         rerank: Whether to re-rank, too.
@@ -80,8 +95,11 @@ def assess(
     Raises:
         BadInput: no such features, or they or their labels cannot be evaluated.
     """
+    arrays: Any
     if path.suffix in (".pt", ".pth"):
-        arrays: Any = saved.named(torch_features.read(path, queries), str(path))
+        arrays = saved.named(torch_features.read(path, queries), str(path))
+    elif queries is not None:
+        raise BadInput(f"{path}: says itself which are queries; leave --queries out")
     else:
         arrays = saved.read(path)
     found = evaluate(

@@ -43,6 +43,12 @@ def test_how_many_are_queries_must_be_said(queries: int | None, tmp_path: Path) 
         torch_features.read(tmp_path / "x.pth", queries)
 
 
+def test_a_dict_says_itself_which_are_queries(tmp_path: Path) -> None:
+    torch.save({"qf": torch.zeros(2, 3)}, tmp_path / "x.pt")
+    with pytest.raises(BadInput, match=r"x\.pt: says itself which are queries; leave --queries"):
+        torch_features.read(tmp_path / "x.pt", 1)
+
+
 def test_what_is_no_features_is_refused(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "x.pth")
     with pytest.raises(BadInput, match="holds a list; wanted a dict of arrays, or fast-reid's"):

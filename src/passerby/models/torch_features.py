@@ -22,14 +22,15 @@ def read(path: str | Path, queries: int | None = None) -> dict[str, np.ndarray]:
 
     Args:
         path: A file that `torch.save` wrote.
-        queries: How many of fast-reid's features are of queries; they come first.
+        queries: How many of fast-reid's features are of queries; they come first. `None` for a
+            dict.
 
     Returns:
         Arrays by name: of a list of batches the six of `evaluate`, of a dict those it has.
 
     Raises:
-        BadInput: it is missing, is something else, or of a list it is not said how many queries
-            there are.
+        BadInput: it is missing, is something else, or how many queries there are is not said of a
+            list, or said of a dict.
     """
     try:
         held = torch.load(path, map_location="cpu", weights_only=True)
@@ -38,6 +39,8 @@ def read(path: str | Path, queries: int | None = None) -> dict[str, np.ndarray]:
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
         raise BadInput(f"{path}: tensors as torch.save writes them wanted: {error}") from None
     if isinstance(held, dict):
+        if queries is not None:
+            raise BadInput(f"{path}: says itself which are queries; leave --queries out")
         return {str(name): _array(value) for name, value in held.items()}
     if not _is_batches(held):
         raise BadInput(

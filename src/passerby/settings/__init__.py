@@ -20,7 +20,7 @@ from passerby.settings.learning import (
     Start,
     Validation,
 )
-from passerby.settings.params import Branches, Compute, Evaluate, Params, Report
+from passerby.settings.params import Branches, Compute, Evaluate, Params, Report, Reranking
 from passerby.settings.pretraining import Arm, Mining, Monitor, Pretrain
 from passerby.settings.read import read, validate
 from passerby.settings.section import Section
@@ -43,6 +43,7 @@ __all__ = [
     "Pretrain",
     "Recipe",
     "Report",
+    "Reranking",
     "Section",
     "Start",
     "Validation",
