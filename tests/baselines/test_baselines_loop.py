@@ -84,12 +84,3 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
 def test_a_loss_that_is_no_number_is_refused(task: Numbers, said: str, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=said + r".*lower 'numbers\.lr'"):
         run(task, tmp_path / "a")
-
-
-def test_what_torch_draws_depends_on_the_seed_alone() -> None:
-    before = torch.get_rng_state()
-    with loop.drawing_from(3):
-        first = torch.rand(4)
-    with loop.drawing_from(3):
-        assert torch.equal(first, torch.rand(4))
-    assert torch.equal(before, torch.get_rng_state())

@@ -31,6 +31,7 @@ from passerby.models.init_file import InitHeader
 from passerby.models.small_maps import quick_on_small_maps
 from passerby.settings import Attributes, Encoder
 from passerby.training import precision, processes
+from passerby.training.repeatable import drawing_from, repeatable
 from passerby.training.sampler import EpochSampler
 
 NAME = "attributes"
@@ -226,7 +227,7 @@ def train(job: Job, out: str | Path, quiet: bool = False) -> ModelCard:
     device = processes.device_kind()
     lowered = precision.decide(job.plan.precision, device)
     contract = job.contract(device, lowered)
-    with loop.repeatable(job.threads), files.scratch(f"baseline@{NAME}", contract) as scratch:
+    with repeatable(job.threads), files.scratch(f"baseline@{NAME}", contract) as scratch:
         training, validation = labelled(job)
         network = built(job, start).to(device)
         task = Task(job, network, training, validation, lowered)
@@ -278,7 +279,7 @@ def built(job: Job, start: Mapping[str, Tensor]) -> Classifier:
     account = transfer.load_backbone(backbone, start)
     print(f"{NAME}: {account}", file=sys.stderr)
     quick_on_small_maps(backbone)
-    with loop.drawing_from(seeds.number(job.plan.seed, NAME, "heads")):
+    with drawing_from(seeds.number(job.plan.seed, NAME, "heads")):
         return Classifier(backbone, job.plan.hidden, job.plan.dropout)
 
 

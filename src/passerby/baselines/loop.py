@@ -5,8 +5,7 @@ a function of seed and epoch, so a checkpoint at an epoch's end holds the whole 
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +20,7 @@ from passerby.errors import BadInput
 from passerby.progress import Progress
 from passerby.training import checkpoint
 from passerby.training.history import History
+from passerby.training.repeatable import drawing_from
 
 CHECKPOINT = "checkpoint.pt"
 HISTORY = "history.tsv"
@@ -151,29 +151,6 @@ def _require_finite(course: Course, epoch: int, losses: Mapping[str, float]) -> 
             f"{course.name}: in epoch {epoch} {' and '.join(broken)}, a finite number was wanted; "
             f"lower '{course.name}.lr'"
         )
-
-
-@contextmanager
-def repeatable(threads: int) -> Iterator[None]:
-    """Let torch use so many threads and no algorithm that depends on luck, for the time being."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-            yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def drawing_from(seed: int) -> Iterator[None]:
-    """Give torch's generators a seed for the time being: dropout and new layers take no other."""
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=devices):
-        torch.random.default_generator.manual_seed(seed)
-        if devices:
-            torch.cuda.manual_seed(seed)
-        yield
 
 
 def _copied(network: nn.Module) -> dict[str, Tensor]:

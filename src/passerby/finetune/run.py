@@ -6,8 +6,8 @@ machine, also after a kill.
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from passerby.progress import Progress
 from passerby.training import checkpoint, launch, precision, processes, stopping
 from passerby.training.calibration import calibrate
 from passerby.training.history import History
+from passerby.training.repeatable import repeatable
 
 MODULE = "passerby.finetune.main"
 JOB, CHECKPOINT, HISTORY, VALIDATION = (
@@ -99,7 +100,7 @@ def train(job: Job, folder: Path, stop_asked: Callable[[], bool], quiet: bool = 
     state, header = init_file.read(job.init)
     start = Start(state, header, job.encoder)
     cfg = recipes.config(job.plan, job.encoder, len(job.people), len(job.images))
-    with _repeatable(job.threads):
+    with repeatable(job.threads):
         trainer = Trainer(
             cfg, job.images, job.schedule, job.plan, start, job.seed, job.number_format
         )
@@ -109,18 +110,6 @@ def train(job: Job, folder: Path, stop_asked: Callable[[], bool], quiet: bool = 
         keeper.run()
         if fastreid.utils.comm.is_main_process():
             keeper.write_model(folder / MODEL, header)
-
-
-@contextmanager
-def _repeatable(threads: int) -> Iterator[None]:
-    """Let torch use so many threads and no algorithm that depends on luck, for the time being."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class Keeper:
