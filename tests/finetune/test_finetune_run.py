@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,19 @@ def test_the_history_has_a_row_a_step_and_no_times(finetune: Run, tmp_path: Path
     for row in rows:
         total = float(row["loss_cls"]) + float(row["loss_triplet"])
         assert float(row["loss"]) == pytest.approx(total, rel=1e-5)
+
+
+def test_nothing_of_a_run_stays_in_memory(finetune: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[weakref.ref[Trainer]] = []
+    begin = Trainer.__init__
+
+    def noted(self: Trainer, *given: Any) -> None:
+        begun.append(weakref.ref(self))
+        begin(self, *given)
+
+    monkeypatch.setattr(Trainer, "__init__", noted)
+    finetune()
+    assert [trainer() for trainer in begun] == [None]
 
 
 @pytest.mark.slow

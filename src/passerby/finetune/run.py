@@ -4,6 +4,7 @@ Checkpoints lie in scratch and are made between two steps. Equal input gives equ
 machine, also after a kill.
 """
 
+import gc
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -81,6 +82,8 @@ def finetune(job: Job, out: str | Path, quiet: bool = False) -> ModelCard:
         else:
             with stopping.watched() as stop_asked:
                 train(job, folder, stop_asked, quiet)
+            # Network and trainer hold each other: their memory is to be free before the next fold.
+            gc.collect()
         return model.move(folder / MODEL, out)
 
 
