@@ -60,7 +60,7 @@ th, td { padding: .35rem .7rem; border-bottom: 1px solid var(--line); text-align
 thead th { border-bottom: 2px solid var(--ink); font-weight: 600; white-space: nowrap; }
 th:first-child { padding-left: 0; }
 th:first-child, .plain th, .plain td { text-align: left; }
-.plain td:not(:first-child) { overflow-wrap: anywhere; }
+.plain td:last-child { overflow-wrap: anywhere; }
 tbody th { font-weight: 500; }
 .best { font-weight: 700; }
 td small { white-space: nowrap; }
