@@ -14,11 +14,32 @@ import torch
 from torch import Tensor, nn
 
 from passerby import files
+from passerby.errors import BadInput
 from passerby.finetune.job import Job
 from passerby.models import artifact, export
 from passerby.models.artifact import ModelCard
 from passerby.models.export import Statement
 from passerby.models.init_file import InitHeader
+
+
+def require_writable(folder: Path, model: nn.Module, job: Job, header: InitHeader) -> None:
+    """Refuse, before it is trained, a network whose model could not be written after it.
+
+    Args:
+        folder: Scratch; what is written there for a trial is removed.
+        model: fast-reid's as it starts, to be an ONNX network; it is put in eval mode on the CPU.
+        job: What it is to be trained for.
+        header: Of the weights that it starts from.
+
+    Raises:
+        BadInput: it cannot be an ONNX network (see `export.to_onnx`).
+    """
+    trial = files.empty_folder(folder / "trial")
+    try:
+        _write_onnx(trial, model.cpu().eval(), job, _about(job, header, {}))
+    except BadInput as error:
+        raise BadInput(f"{job.name}: no model could be written after training: {error}") from None
+    shutil.rmtree(trial)
 
 
 def write(
@@ -42,6 +63,16 @@ def write(
     Returns:
         The card of the model.
     """
+    about = _about(job, header, scores)
+    if is_plain(cfg):
+        size = cfg.MODEL.BACKBONE.FEAT_DIM
+        card = ModelCard.of(job.encoder, neck="bnneck", embedding_size=size, **about)
+        return artifact.write(folder, plain_state(model), card)
+    return _write_onnx(folder, model, job, about)
+
+
+def _about(job: Job, header: InitHeader, scores: Mapping[str, float]) -> dict[str, Any]:
+    """What a card says, whatever the network."""
     iteration = int(scores.get("iteration", job.schedule.iterations))
     metrics: dict[str, float] = {
         "people": len(job.people),
@@ -51,7 +82,7 @@ def write(
     if scores:
         metrics |= {"held_out_people": len(job.held_out)}
         metrics |= {f"held_out_{name}": scores[name] for name in ("map", "rank_1")}
-    about: dict[str, Any] = {
+    return {
         "title": header.title or job.start,
         "height_px": job.plan.height_px,
         "width_px": job.plan.width_px,
@@ -64,11 +95,6 @@ def write(
         "hashes": {**job.hashes, "contract": files.fingerprint(job.contract_of_run())},
         "metrics": metrics,
     }
-    if is_plain(cfg):
-        size = cfg.MODEL.BACKBONE.FEAT_DIM
-        card = ModelCard.of(job.encoder, neck="bnneck", embedding_size=size, **about)
-        return artifact.write(folder, plain_state(model), card)
-    return _write_onnx(folder, model, job, about)
 
 
 def is_plain(cfg: Any) -> bool:

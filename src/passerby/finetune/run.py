@@ -59,8 +59,8 @@ def finetune(job: Job, out: str | Path, quiet: bool = False) -> ModelCard:
         The card of the model.
 
     Raises:
-        BadInput: weights for another encoder, batches that cannot be made, a damaged image, a loss
-            that is no number.
+        BadInput: weights for another encoder, batches that cannot be made, a network that cannot
+            be kept as a model, a damaged image, a loss that is no number.
         Stopped: SIGTERM came; what was done is in scratch.
     """
     kind = processes.device_kind()
@@ -104,6 +104,8 @@ def train(job: Job, folder: Path, stop_asked: Callable[[], bool], quiet: bool = 
     start = Start(state, header, job.encoder)
     cfg = recipes.config(job.plan, job.encoder, len(job.people), len(job.images))
     with repeatable(job.threads):
+        if fastreid.utils.comm.is_main_process() and not model.is_plain(cfg):
+            model.require_writable(folder, start.build(cfg), job, header)
         trainer = Trainer(
             cfg, job.images, job.schedule, job.plan, start, job.seed, job.number_format
         )
