@@ -147,6 +147,7 @@ def test_a_network_that_cannot_be_kept_is_refused_before_its_first_step(
     build = Start.build
     steps: list[Trainer] = []
 
+    # All networks of the recipes can be written; one that draws at each pass cannot.
     def drawn(self: Start, cfg: Any) -> Any:
         network = build(self, cfg)
         network.backbone.register_forward_hook(lambda _, __, maps: maps * torch.rand(1))
