@@ -2,13 +2,24 @@
 
 MoCo (section 3.3) normalises keys in other sub-batches than queries, so that a sub-batch's
 statistics do not tell which key belongs to which query. That takes several sub-batches: on several
-GPUs each is one, on one device they are made here, as in the authors' CIFAR demo. Works on any
-memory order, since only the batch is cut.
+GPUs each is one, on one device they are made here, as in the authors' CIFAR demo.
+
+There are three forms of the same function; `_form` chooses one of them, and nothing else does:
+
+- `by_chunks`, one BatchNorm of torch's a sub-batch: on a CPU. It is the definition.
+- `by_view`, one reduction over a view of the batch: what torch.compile fuses, and what a GPU runs
+  where Triton is not installed.
+- `batchnorm_triton.normalise`: fused kernels, on a GPU.
 """
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from passerby.pretrain import batchnorm_triton, triton_support
+from passerby.vision import torchvision
 
 
 class GroupedBatchNorm(nn.Module):
@@ -20,13 +31,15 @@ class GroupedBatchNorm(nn.Module):
     Args:
         norm: The layer that it takes the place of; its tensors are taken over.
         groups: Sub-batches; they divide the batch.
+        relu: Whether ReLU follows; it is then part of this layer.
     """
 
-    def __init__(self, norm: nn.Module, groups: int) -> None:
+    def __init__(self, norm: nn.Module, groups: int, relu: bool = False) -> None:
         super().__init__()
         assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
         assert norm.momentum is not None
         self.groups, self.eps, self.momentum = groups, norm.eps, norm.momentum
+        self.relu = relu
         self.weight, self.bias = norm.weight, norm.bias
         for name in ("running_mean", "running_var", "num_batches_tracked"):
             self.register_buffer(name, getattr(norm, name))
@@ -35,32 +48,138 @@ class GroupedBatchNorm(nn.Module):
         self.num_batches_tracked: Tensor
         self.train(norm.training)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise `(B, C)` or `(B, C, H, W)`."""
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """Normalise `(B, C)` or `(B, C, H, W)`; add `residual`, of the same shape, if given.
+
+        ReLU comes last, if the layer has it.
+        """
         if not self.training:
-            return F.batch_norm(
+            out = F.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
             )
-        means = [self.running_mean.clone() for _ in range(self.groups)]
-        variances = [self.running_var.clone() for _ in range(self.groups)]
-        normalised = [
-            F.batch_norm(
-                part, mean, variance, self.weight, self.bias, True, self.momentum, self.eps
-            )
-            for part, mean, variance in zip(x.chunk(self.groups), means, variances, strict=True)
-        ]
+            return _finished(out, residual, self.relu)
         with torch.no_grad():
-            self.running_mean.copy_(torch.stack(means).mean(0))
-            self.running_var.copy_(torch.stack(variances).mean(0))
             self.num_batches_tracked += 1
-        return torch.cat(normalised)
+        return _form(x)(
+            x,
+            residual,
+            self.weight,
+            self.bias,
+            self.running_mean,
+            self.running_var,
+            self.groups,
+            self.momentum,
+            self.eps,
+            self.relu,
+        )
+
+
+def _form(x: Tensor) -> Callable[..., Tensor]:
+    """The form of the function that suits where `x` is, and how the network is run."""
+    if torch.compiler.is_compiling():
+        return by_view
+    if x.device.type == "cpu":
+        return by_chunks
+    fused = triton_support.is_available() and batchnorm_triton.fits(x)
+    return batchnorm_triton.normalise if fused else by_view
+
+
+def by_chunks(
+    x: Tensor,
+    residual: Tensor | None,
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    groups: int,
+    momentum: float,
+    eps: float,
+    relu: bool,
+) -> Tensor:
+    """Each sub-batch through torch's BatchNorm; arguments as of `batchnorm_triton.normalise`."""
+    means = [running_mean.clone() for _ in range(groups)]
+    variances = [running_var.clone() for _ in range(groups)]
+    normalised = [
+        F.batch_norm(part, mean, variance, weight, bias, True, momentum, eps)
+        for part, mean, variance in zip(x.chunk(groups), means, variances, strict=True)
+    ]
+    with torch.no_grad():
+        running_mean.copy_(torch.stack(means).mean(0))
+        running_var.copy_(torch.stack(variances).mean(0))
+    return _finished(torch.cat(normalised), residual, relu)
+
+
+def by_view(
+    x: Tensor,
+    residual: Tensor | None,
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    groups: int,
+    momentum: float,
+    eps: float,
+    relu: bool,
+) -> Tensor:
+    """The sub-batches as a dimension of a view; arguments as of `batchnorm_triton.normalise`."""
+    parts = x.view(groups, len(x) // groups, *x.shape[1:])
+    over = (1, *range(3, parts.ndim))
+    count = parts[0, :, 0].numel()
+    exact = parts.to(torch.promote_types(x.dtype, torch.float32))
+    variance, mean = torch.var_mean(exact, over, correction=0)  # G x C
+    with torch.no_grad():
+        running_mean.lerp_(mean.mean(0), momentum)
+        running_var.lerp_(variance.mean(0) * (count / (count - 1)), momentum)
+    scale = weight * torch.rsqrt(variance + eps)
+    shape = (groups, 1, -1, *[1] * (parts.ndim - 3))
+    moved = (exact - mean.view(shape)) * scale.view(shape) + bias.view(1, *shape[1:])
+    return _finished(moved.to(x.dtype).view_as(x), residual, relu)
+
+
+def _finished(normalised: Tensor, residual: Tensor | None, relu: bool) -> Tensor:
+    """The residual added, and ReLU applied, in the place of the normalised map."""
+    if residual is not None:
+        normalised += residual
+    return F.relu(normalised, inplace=True) if relu else normalised
+
+
+class _BasicBlock(torchvision.models.resnet.BasicBlock):
+    """torchvision's block, its ReLUs and its sum part of the BatchNorms before them."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.bn1(self.conv1(x))
+        out = self.conv2(out)
+        return self.bn2(out, x if self.downsample is None else self.downsample(x))
+
+
+class _Bottleneck(torchvision.models.resnet.Bottleneck):
+    """The same of torchvision's bottleneck."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.bn1(self.conv1(x))
+        out = self.bn2(self.conv2(out))
+        out = self.conv3(out)
+        return self.bn3(out, x if self.downsample is None else self.downsample(x))
+
+
+_FUSED = {kind.__base__: kind for kind in (_BasicBlock, _Bottleneck)}
 
 
 def grouped(module: nn.Module, groups: int) -> nn.Module:
-    """Put a `GroupedBatchNorm` in the place of every BatchNorm of a network, in place."""
+    """Put a `GroupedBatchNorm` in the place of every BatchNorm of a network, in place.
+
+    In torchvision's stem and residual blocks the layer takes over the ReLU behind it, in blocks the
+    sum as well.
+    """
+    stem = isinstance(module, torchvision.models.ResNet)
+    relu = stem or type(module) in _FUSED
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
-            setattr(module, name, GroupedBatchNorm(child, groups))
+            setattr(module, name, GroupedBatchNorm(child, groups, relu))
         else:
             grouped(child, groups)
+    if stem:
+        module.relu = nn.Identity()
+    elif relu:
+        module.__class__ = _FUSED[type(module)]
     return module

@@ -32,8 +32,9 @@ def of_crops(
     for turn in range(turns):
         # A process without a block of its own repeats the last: all must gather as often.
         rows = blocks[min(turn * group.world + group.rank, len(blocks) - 1)]
+        pictures = feed.whole(rows)  # in float32, whatever the network runs in
         with precision.autocast(group.device.type, number_format):
-            made = F.normalize(backbone(feed.whole(rows)).float())
+            made = F.normalize(backbone(pictures).float())
         # The last block is shorter: blocks are gathered at one length, and cut afterwards.
         padded = F.pad(made, (0, 0, 0, BLOCK - len(made)))
         found.append(group.gathered(padded).cpu())

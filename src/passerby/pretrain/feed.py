@@ -7,14 +7,14 @@ a batch changes no draw.
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from passerby import seeds
-from passerby.pretrain import draws, views, views_uint8
+from passerby.pretrain import draws, triton_support, views, views_triton, views_uint8
 from passerby.pretrain.cropset import CropSet
 from passerby.pretrain.draws import Geometry
 from passerby.pretrain.pictures import Pictures, Streaming
@@ -23,6 +23,7 @@ from passerby.pretrain.recipes import recipe
 from passerby.settings import Encoder, Pretrain
 from passerby.training.processes import Group
 from passerby.training.sampler import EpochSampler
+from passerby.training.upload import uploaded
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,7 @@ class Feed:
         self._geometry = Geometry(arm.height_px, arm.width_px, arm.min_area, arm.aspect)
         self._statistics = encoder.mean, encoder.deviation
         self._threads, self._pool = threads, ThreadPoolExecutor(threads, "views")
+        self._beside: torch.cuda.Stream | None = None
         self.sampler = EpochSampler(len(crops), arm.batch, arm.seed)
 
     def batches(self, first: int, last: int) -> Iterator[Batch]:
@@ -81,17 +83,34 @@ class Feed:
         Where making one takes another device or other cores than training, the next one is made
         while this one is trained with. Not where they share the cores: both would be slower.
         """
-        ahead = isinstance(self._pictures, Streaming) or self._group.device.type == "cuda"
-        if not ahead:
+        on_gpu = self._group.device.type == "cuda"
+        if not (on_gpu or isinstance(self._pictures, Streaming)):
             yield from map(self.batch, range(first, last))
             return
+        if on_gpu and self._beside is None:
+            self._beside = torch.cuda.Stream(self._group.device)
         with ThreadPoolExecutor(1, "batch") as one:
-            coming = one.submit(self.batch, first)
+            coming = one.submit(self._batch_beside, first)
             for step in range(first, last):
-                batch = coming.result()
+                batch = self._taken_over(coming.result())
                 if step + 1 < last:
-                    coming = one.submit(self.batch, step + 1)
+                    coming = one.submit(self._batch_beside, step + 1)
                 yield batch
+
+    def _batch_beside(self, step: int) -> Batch:
+        """A batch made on a GPU's second stream, so that it does not queue behind training."""
+        with torch.cuda.stream(self._beside):  # does nothing where there is no such stream
+            return self.batch(step)
+
+    def _taken_over(self, batch: Batch) -> Batch:
+        """Such a batch for the stream that trains: it waits for the batch, the host does not."""
+        if self._beside is not None:
+            training = torch.cuda.current_stream(self._group.device)
+            training.wait_stream(self._beside)
+            for field in fields(batch):
+                # Its memory is given to nobody else before training is done with it.
+                getattr(batch, field.name).record_stream(training)
+        return batch
 
     def batch(self, step: int) -> Batch:
         """The part of a step that this process works on."""
@@ -105,13 +124,9 @@ class Feed:
         mine = self._group.share(len(first.rows))
         queries, keys = self._views(first, np.arange(len(shuffle))[mine], second, shuffle[mine])
         labels = self.positives.labels
-        return Batch(
-            queries=queries,
-            labels=self._on_device(labels[first.rows[mine]]),
-            keys=keys,
-            key_labels=self._on_device(labels[second.rows]),
-            unshuffle=self._on_device(np.argsort(shuffle)),
-        )
+        numbers = labels[first.rows[mine]], labels[second.rows], np.argsort(shuffle)
+        of_queries, of_keys, unshuffle = uploaded(numbers, self._group.device)
+        return Batch(queries, of_queries, keys, of_keys, unshuffle)
 
     def whole(self, rows: np.ndarray) -> Tensor:
         """Crops as they are, at the size of a view, normalised, `(n, 3, H, W)`."""
@@ -130,16 +145,19 @@ class Feed:
         return _Drawn(rows, draws.draw(self._recipe, self._geometry, shapes, stream))
 
     def _applied(self, drawn: "_Drawn") -> Tensor:
-        pictures = self._pictures.take(drawn.rows)
         size = self._geometry.height_px, self._geometry.width_px
-        if pictures.device.type != "cpu":
+        if self._group.device.type == "cpu":
+            pictures = self._pictures.take(drawn.rows)
+            return views_uint8.apply(
+                pictures, drawn.draws, size, *self._statistics, self._pool, self._threads
+            )
+        if not triton_support.is_available():
+            pictures = self._pictures.take(drawn.rows)
             return views.apply(pictures, drawn.draws, size, *self._statistics)
-        return views_uint8.apply(
-            pictures, drawn.draws, size, *self._statistics, self._pool, self._threads
-        )
-
-    def _on_device(self, values: np.ndarray) -> Tensor:
-        return torch.from_numpy(values).to(self._group.device)
+        pictures, rows = self._pictures.found(drawn.rows)
+        told = views_triton.table(drawn.draws, rows, *pictures.shape[1:3])
+        (table,) = uploaded([told], pictures.device)
+        return views_triton.apply(pictures, table, size, *self._statistics)
 
     def _stream(self, purpose: str, step: int) -> np.random.Generator:
         return seeds.stream(self._arm.seed, purpose, step)

@@ -94,7 +94,8 @@ class Loop:
             backbone, group = self.trainer.backbone(), self.group
             count = len(positives.labels)
             form = self.trainer.number_format
-            positives.learn(features.of_crops(backbone, self.feed, count, group, form))
+            found = features.of_crops(backbone, self.feed, count, group, form)
+            positives.learn(found, group)
             self.trainer.friendship(positives)
         if arm.monitor.every_epochs and epoch % arm.monitor.every_epochs == 0:
             self._look(epoch)
@@ -132,6 +133,7 @@ class Loop:
 
     def _row(self, epoch: int) -> str:
         """Add the means since the last row; returns what the progress line shows of them."""
+        self.trainer.require_finite()
         total = self.group.mean(self._seen)
         self._seen.zero_()
         means = dict(zip(MEASURED, (total[:-1] / total[-1]).tolist(), strict=True))
@@ -144,7 +146,7 @@ class Loop:
     def _look_around(self, steps: int) -> None:
         """Save what is due, and stop if anybody wants it: all do the same at the same step."""
         due = time.monotonic() - self._saved_s > self.trainer.arm.checkpoint_s
-        stop, due = _anybody(self.group, self._stop_asked(), due)
+        stop, due = self.group.anybody(self._stop_asked(), due)
         if stop or due:
             self._save()
             self._saved_s = time.monotonic()
@@ -185,8 +187,3 @@ class Loop:
                 flush=True,
             )
 
-
-def _anybody(group: Group, *wishes: bool) -> list[bool]:
-    """Each wish, if any process has it: all must do the same thing at the same step."""
-    total = group.mean(torch.tensor(wishes, dtype=torch.float32, device=group.device))
-    return [bool(wish) for wish in (total > 0).tolist()]

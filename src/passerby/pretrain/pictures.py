@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from passerby.errors import BadInput
 from passerby.pretrain.cropset import CropSet
 from passerby.progress import Progress
+from passerby.training.upload import uploaded
 
 BLOCK = 256
 _MEMINFO = Path("/proc/meminfo")
@@ -54,7 +56,12 @@ class Resident:
 
     def take(self, places: np.ndarray) -> Tensor:
         """Some of the pictures, uint8 `(n, h, w, 3)`, on the device."""
-        return self.pictures[torch.from_numpy(places).to(self.pictures.device)]
+        (at,) = uploaded([places], self.pictures.device)
+        return self.pictures[at]
+
+    def found(self, places: np.ndarray) -> tuple[Tensor, np.ndarray]:
+        """Pictures on the device, and which of them are wanted: all, and `places`."""
+        return self.pictures, places
 
 
 def at_size(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -94,7 +101,11 @@ class Streaming:
         decoded = self._pool.map(
             lambda place: at_size(self._crops.image(place), self._size), places.tolist()
         )
-        return torch.from_numpy(np.stack(list(decoded))).to(self._device)
+        return uploaded([np.stack(list(decoded))], self._device)[0]
+
+    def found(self, places: np.ndarray) -> tuple[Tensor, np.ndarray]:
+        """Pictures on the device, and which of them are wanted: those of `places`, one by one."""
+        return self.take(places), np.arange(len(places))
 
 
 Pictures = Resident | Streaming
@@ -117,10 +128,19 @@ def opened(
         feed: `resident`, `streaming`, or `auto`: resident where half of the free memory holds them.
         threads: That decode.
         device: Where they are wanted.
-        processes: That share this machine's memory; each keeps all pictures.
+        processes: That share this machine; each keeps all pictures.
         quiet: Say nothing.
+
+    Raises:
+        BadInput: `resident` is asked for, and there is too little memory.
     """
-    wanted, free = size_bytes(len(crops), size), free_bytes(device) // processes
+    wanted, free = size_bytes(len(crops), size), free_bytes(device, processes)
+    if feed == "resident" and wanted > free:
+        raise BadInput(
+            f"pretrain.feed: 'resident' needs {wanted / 1e9:.2f} GB for {len(crops):,} pictures of "
+            f"{size[0]}x{size[1]} px in each process, and {free / 1e9:.2f} GB are free on "
+            f"'{device.type}': ask for 'streaming' or 'auto', or for a smaller 'resident_scale'"
+        )
     if feed == "auto":
         feed = "resident" if wanted <= free / 2 else "streaming"
     if not quiet:
@@ -131,11 +151,18 @@ def opened(
     return Streaming(crops, size, threads, device)
 
 
-def free_bytes(device: torch.device) -> int:
-    """Memory that is free where `device` computes."""
+def free_bytes(device: torch.device, processes: int = 1) -> int:
+    """Memory that is free for each process where `device` computes.
+
+    A GPU belongs to one process; the machine's memory is shared by all.
+
+    Args:
+        device: Of this process.
+        processes: On this machine.
+    """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     for line in _MEMINFO.read_text().splitlines() if _MEMINFO.exists() else ():
         if line.startswith("MemAvailable:"):  # what files in the cache take is free, too
-            return int(line.split()[1]) << 10
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+            return (int(line.split()[1]) << 10) // processes
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // processes

@@ -2,6 +2,7 @@
 
 import copy
 import warnings
+from collections import deque
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from passerby.settings import Pretrain
 from passerby.training import precision, schedule
 from passerby.training.lars import Lars
 from passerby.training.processes import Group, Watched
+from passerby.training.upload import uploaded
 
 MEASURED = ("loss", "accuracy", "spread", "alignment", "uniformity", "lr")
 """What a step gives, in this order."""
@@ -59,12 +61,16 @@ class Trainer:
         self._forward_queries = _distributed(_compiled(self.query_encoder, arm.compile), group)
         self._forward_keys = _compiled(self.key_encoder, arm.compile)
         self.optimiser = _optimiser(self.query_encoder, arm)
+        # Losses that nobody has looked at yet, with their step and learning rate. A GPU is asked
+        # for a loss one step late, so that it always has work while the host waits.
+        self._unread: deque[tuple[Watched, int, float]] = deque()
+        self._unread_at_most = 1 if group.device.type == "cuda" else 0
         self.friendship(positives)
 
     def friendship(self, positives: Positives) -> None:
         """Take note of whose keys are no negatives of whom; it may change between epochs."""
-        self._friends = torch.from_numpy(positives.friends).to(self.group.device)
-        self._cameras = torch.from_numpy(positives.cameras).to(self.group.device)
+        told = [positives.friends, positives.cameras]
+        self._friends, self._cameras = uploaded(told, self.group.device)
 
     def train_step(self, batch: Batch, steps: int) -> Tensor:
         """One step; returns `MEASURED` of this process's share, `(6,)`, on the device."""
@@ -86,13 +92,15 @@ class Trainer:
             self._masked(batch.labels, batch.key_labels[mine]),
         )
         loss = losses.mean()
-        # Read when the forward pass is over; by then a GPU is at the backward pass.
-        watched = Watched(group.mean(loss))
+        shared = group.mean(loss)
+        self._unread.append((Watched(shared), self.step, rate))
         self.optimiser.zero_grad()
         loss.backward()
-        self._require_finite(watched.read(), rate)
+        self._require_finite(self._unread_at_most)
         for parameters in self.optimiser.param_groups:
             parameters["lr"] = rate
+        # On the device: a step whose loss is no finite number updates nothing, whenever it is read.
+        self.optimiser.found_inf = (~shared.isfinite()).float()
         self.optimiser.step()
         self.queue.enqueue(keys, batch.key_labels)
         self.step += 1
@@ -120,25 +128,39 @@ class Trainer:
                 measures.spread(directions),
                 measures.alignment(directions, keys),
                 measures.uniformity(directions),
-                loss.new_tensor(rate),
+                torch.full_like(loss, rate),
             ]
         )
 
-    def _require_finite(self, loss: float, rate: float) -> None:
-        if loss - loss != 0:  # infinite, or no number
-            saved = f"of step {self.saved_step:,}" if self.saved_step else "not made yet"
-            raise BadInput(
-                f"pretrain: the loss is {loss} at step {self.step}, learning rate {rate:g}; "
-                f"nothing was updated, and the last good checkpoint is {saved}. {REMEDY}"
-            )
+    def require_finite(self) -> None:
+        """Look at the losses of all steps done so far.
+
+        Raises:
+            BadInput: one of them is not a finite number.
+        """
+        self._require_finite(unread=0)
+
+    def _require_finite(self, unread: int) -> None:
+        """Look at the losses of all steps but the last `unread`."""
+        while len(self._unread) > unread:
+            watched, step, rate = self._unread.popleft()
+            loss = watched.read()
+            if loss - loss != 0:  # infinite, or no number
+                saved = f"of step {self.saved_step:,}" if self.saved_step else "not made yet"
+                raise BadInput(
+                    f"pretrain: the loss is {loss} at step {step}, learning rate {rate:g}; "
+                    f"nothing was updated, and the last good checkpoint is {saved}. {REMEDY}"
+                )
 
     def require_finite_weights(self) -> None:
         """Refuse what the last step, whose loss was measured before it, may have made.
 
         Raises:
-            BadInput: a weight is not a number.
+            BadInput: a loss or a weight is not a finite number.
         """
-        if not all(weight.isfinite().all() for weight in self.query_encoder.parameters()):
+        self.require_finite()
+        finite = [weight.isfinite().all() for weight in self.query_encoder.parameters()]
+        if not torch.stack(finite).all():
             raise BadInput(
                 f"pretrain: weights that are no numbers after step {self.step}. {REMEDY}"
             )

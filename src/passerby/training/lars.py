@@ -18,6 +18,10 @@ class Lars(torch.optim.Optimizer):
         lr: Rate.
         momentum: Of the updates.
         weight_decay: Of tensors of two and more dimensions.
+
+    Attributes:
+        found_inf: float32 `()`, on the device of the parameters: 1 lets the next step change
+            nothing, as in torch's fused optimisers. `None` counts as 0.
     """
 
     def __init__(
@@ -29,6 +33,7 @@ class Lars(torch.optim.Optimizer):
     ) -> None:
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
         super().__init__(parameters, defaults)
+        self.found_inf: Tensor | None = None
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
@@ -50,5 +55,11 @@ class Lars(torch.optim.Optimizer):
         state = self.state[parameter]
         if "momentum_buffer" not in state:
             state["momentum_buffer"] = torch.zeros_like(parameter)
-        state["momentum_buffer"].mul_(group["momentum"]).add_(change)
-        parameter.sub_(state["momentum_buffer"] * group["lr"])
+        buffer = state["momentum_buffer"]
+        moved = buffer * group["momentum"] + change
+        step = moved * group["lr"]
+        if self.found_inf is not None:
+            skipped = self.found_inf > 0
+            moved, step = torch.where(skipped, buffer, moved), torch.where(skipped, 0.0, step)
+        buffer.copy_(moved)
+        parameter.sub_(step)

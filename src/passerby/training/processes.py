@@ -7,6 +7,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -50,6 +51,24 @@ class Group:
         dist.all_reduce(total)
         return (total / self.world).to(mine.device)
 
+    def anybody(self, *wishes: bool) -> list[bool]:
+        """Each wish, if any process has it: all get the same answers.
+
+        The processes wait for each other, but not for their devices.
+        """
+        if self.world == 1:
+            return [*wishes]
+        votes = torch.tensor(wishes, dtype=torch.float32)  # on the CPU: see `joined`
+        dist.all_reduce(votes)
+        return [vote > 0 for vote in votes.tolist()]
+
+    def told(self, mine: Any) -> Any:
+        """What the first process says, in all of them; plain objects and arrays."""
+        said = [mine]
+        if self.world > 1:
+            dist.broadcast_object_list(said)
+        return said[0]
+
     def wait(self) -> None:
         """Go on when all have come here."""
         dist.barrier()
@@ -88,7 +107,7 @@ def device_kind() -> str:
 
 @contextlib.contextmanager
 def joined(threads: int) -> Iterator[Group]:
-    """Join the group that torchrun's environment names; NCCL on GPUs, gloo on CPUs.
+    """Join the group that torchrun's environment names; NCCL for GPUs' tensors, gloo for CPUs'.
 
     For programs that go through `launch.worker`: the group is left to the end of the process.
     gloo's threads need Python's lock to let go of the last tensors, and taking the group down
@@ -105,7 +124,8 @@ def joined(threads: int) -> Iterator[Group]:
     if kind == "cuda":
         torch.cuda.set_device(device)
     dist.init_process_group(
-        "nccl" if kind == "cuda" else "gloo", device_id=device if kind == "cuda" else None
+        "cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo",
+        device_id=device if kind == "cuda" else None,
     )
     group = Group(dist.get_rank(), dist.get_world_size(), device)
     yield group

@@ -8,6 +8,7 @@ import numpy as np
 from passerby.errors import BadInput
 from passerby.pretrain.cropset import CropSet
 from passerby.settings import Pretrain
+from passerby.training.processes import Group
 
 NOBODY = -1
 """Label of a crop that shares its identity with no other, as far as this kind knows."""
@@ -47,8 +48,13 @@ class Positives:
         """Whether, before this epoch begins, it wants the features of all crops."""
         return False
 
-    def learn(self, features: np.ndarray) -> None:
-        """Take the features of all crops as they are now, float32 `(N, D)`, of length 1."""
+    def learn(self, features: np.ndarray, group: Group) -> None:
+        """Take the features of all crops as they are now, float32 `(N, D)`, of length 1.
+
+        Args:
+            features: The same in all processes.
+            group: The processes, which all learn the same.
+        """
         raise NotImplementedError
 
     def figures(self) -> dict[str, float]:

@@ -18,6 +18,7 @@ from passerby.pretrain.cropset import CropSet
 from passerby.pretrain.positives import NO_LABEL
 from passerby.pretrain.positives.tracklet import Tracklet
 from passerby.settings import Mining
+from passerby.training.processes import Group
 
 
 class Mined(Tracklet):
@@ -57,15 +58,19 @@ class Mined(Tracklet):
         since = epoch - self._mining.from_epoch
         return since >= 0 and since % self._mining.every_epochs == 0
 
-    def learn(self, features: np.ndarray) -> None:
-        """Find the pairs anew."""
+    def learn(self, features: np.ndarray, group: Group) -> None:
+        """Find the pairs anew: the first process does, on its device, and tells the others."""
+        self._take(group.told(self._found(features, group.device) if group.rank == 0 else None))
+
+    def _found(self, features: np.ndarray, device: torch.device) -> np.ndarray:
         told = self._mining
         alike = pairing.standardised(features, self._cameras) if told.per_camera else features
         means = pairing.means(alike[self._order], self._begin, self._end)
+        on_device = torch.from_numpy(means).to(device)
         pairs = pairing.mutual_nearest(
-            torch.from_numpy(means), self._camera, told.min_similarity, told.neighbours
+            on_device, self._camera, told.min_similarity, told.neighbours
         )
-        self._take(pairing.agreeing(pairs, len(means), told.min_common))
+        return pairing.agreeing(pairs, len(means), told.min_common)
 
     def partners(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """A crop of the own track or, for a share of the draws, of a partner track."""

@@ -1,0 +1,231 @@
+"""BatchNorm in groups, with ReLU and the residual sum, as six fused kernels for a GPU.
+
+The same function as `batchnorm.by_chunks`, which is its slow twin. A training pass of torch's own
+operations would read and write the map once for each group's statistics, normalisation, sum and
+ReLU; here the forward pass reads the input twice and writes once, whatever the number of groups.
+
+The two operations are registered with torch (`passerby::grouped_norm` and its backward), so that
+they also run on torch's fake tensors. Each counts as one operation and launches three kernels.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from passerby.pretrain import triton_support
+
+_TILE = 2048
+"""Values that a program works on at a time: 16 for each of its 128 threads."""
+_MOST_COLUMNS = 128
+_MOST_SLICES = 128
+_ENOUGH_PROGRAMS = 2048
+"""Programs that keep the largest GPUs busy (an H200 runs about 2,100 of them at a time)."""
+_FINISH_COLUMNS = 16
+
+_library = torch.library.Library("passerby", "FRAGMENT")
+_library.define(
+    "grouped_norm(Tensor x, Tensor? residual, Tensor weight, Tensor bias, Tensor(a!) running_mean,"
+    " Tensor(b!) running_var, int groups, float momentum, float eps, bool relu)"
+    " -> (Tensor, Tensor, Tensor)"
+)
+_library.define(
+    "grouped_norm_backward(Tensor gradient, Tensor x, Tensor y, Tensor mean, Tensor inverse_std,"
+    " Tensor weight, bool residual, bool relu) -> (Tensor, Tensor?, Tensor, Tensor)"
+)
+
+
+def fits(x: Tensor) -> bool:
+    """Whether the kernels can work on a map: its channels lie last in memory."""
+    return x.ndim == 2 or (x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last))
+
+
+def normalise(
+    x: Tensor,
+    residual: Tensor | None,
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    groups: int,
+    momentum: float,
+    eps: float,
+    relu: bool,
+) -> Tensor:
+    """Normalise each group of the batch by its own statistics.
+
+    Args:
+        x: `(B, C)`, or `(B, C, H, W)` channels last in memory; float32 or bfloat16.
+        residual: Added to the normalised map, of `x`'s shape and kind; `None` adds nothing.
+        weight: float32 `(C,)`.
+        bias: float32 `(C,)`.
+        running_mean: float32 `(C,)`, moved in place.
+        running_var: float32 `(C,)`, moved in place.
+        groups: They divide B.
+        momentum: Of the running statistics.
+        eps: Added to the variances.
+        relu: Whether ReLU comes last.
+
+    Returns:
+        Of `x`'s shape, kind and memory order.
+    """
+    given = (x, residual, weight, bias, running_mean, running_var)
+    made: Tensor = _Normalise.apply(*given, groups, momentum, eps, relu)
+    return made
+
+
+class _Normalise(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, *given: Any) -> Tensor:
+        x, residual, weight = given[:3]
+        y, mean, inverse_std = torch.ops.passerby.grouped_norm(*given)
+        ctx.save_for_backward(x, y, mean, inverse_std, weight)
+        ctx.has_residual, ctx.relu = residual is not None, given[-1]
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, y, mean, inverse_std, weight = ctx.saved_tensors
+        of_x, of_residual, of_weight, of_bias = torch.ops.passerby.grouped_norm_backward(
+            gradient, x, y, mean, inverse_std, weight, ctx.has_residual, ctx.relu
+        )
+        return of_x, of_residual, of_weight, of_bias, *[None] * 6
+
+
+def _forward(
+    x: Tensor,
+    residual: Tensor | None,
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    groups: int,
+    momentum: float,
+    eps: float,
+    relu: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    kernels = triton_support.kernels("batchnorm_kernels")
+    rows, channels = _rows(x, groups), x.shape[1]
+    residual = None if residual is None else _laid_out(residual, x)
+    y, mean, inverse_std = _forward_outputs(x, groups)
+    slices, slice_rows, tile, grid = _cut(rows, channels, groups)
+    sums = x.new_empty((2, groups, slices, channels), dtype=torch.float32)
+    with triton_support.on(x):
+        kernels.sum_moments[slices, groups, grid[2]](
+            x, sums, rows, channels, slices, slice_rows, **tile
+        )
+        kernels.finish_moments[_blocks(channels, _FINISH_COLUMNS),](
+            x, sums, mean, inverse_std, running_mean, running_var, rows, channels, groups,
+            eps, momentum, SLICES=slices, COLUMNS=_FINISH_COLUMNS,
+        )  # fmt: skip
+        kernels.normalise[grid](
+            x, x if residual is None else residual, mean, inverse_std, weight, bias, y, rows,
+            channels, HAS_RESIDUAL=residual is not None, RELU=relu, **tile,
+        )  # fmt: skip
+    return y, mean, inverse_std
+
+
+def _backward(
+    gradient: Tensor,
+    x: Tensor,
+    y: Tensor,
+    mean: Tensor,
+    inverse_std: Tensor,
+    weight: Tensor,
+    residual: bool,
+    relu: bool,
+) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+    kernels = triton_support.kernels("batchnorm_kernels")
+    groups, channels = mean.shape
+    rows = _rows(x, groups)
+    gradient = _laid_out(gradient, x)
+    of_x, of_residual, of_weight, of_bias = _backward_outputs(
+        gradient, x, y, mean, inverse_std, weight, residual, relu
+    )
+    slices, slice_rows, tile, grid = _cut(rows, channels, groups)
+    sums = x.new_empty((2, groups, slices, channels), dtype=torch.float32)
+    totals = x.new_empty((2, groups, channels), dtype=torch.float32)
+    with triton_support.on(x):
+        kernels.sum_gradients[slices, groups, grid[2]](
+            gradient, x, y, mean, inverse_std, sums, rows, channels, slices, slice_rows,
+            RELU=relu, **tile,
+        )  # fmt: skip
+        kernels.finish_gradients[_blocks(channels, _FINISH_COLUMNS),](
+            sums, totals, of_weight, of_bias, channels, groups,
+            SLICES=slices, COLUMNS=_FINISH_COLUMNS,
+        )  # fmt: skip
+        kernels.propagate[grid](
+            gradient, x, y, mean, inverse_std, weight, totals, of_x,
+            of_x if of_residual is None else of_residual, rows, channels,
+            HAS_RESIDUAL=residual, RELU=relu, **tile,
+        )  # fmt: skip
+    return of_x, of_residual, of_weight, of_bias
+
+
+def _forward_outputs(x: Tensor, groups: int) -> tuple[Tensor, Tensor, Tensor]:
+    shape = groups, x.shape[1]
+    mean, inverse_std = (x.new_empty(shape, dtype=torch.float32) for _ in range(2))
+    return torch.empty_like(x), mean, inverse_std
+
+
+def _backward_outputs(
+    gradient: Tensor,
+    x: Tensor,
+    y: Tensor,
+    mean: Tensor,
+    inverse_std: Tensor,
+    weight: Tensor,
+    residual: bool,
+    relu: bool,
+) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+    of_residual = torch.empty_like(x) if residual else None
+    return torch.empty_like(x), of_residual, torch.empty_like(weight), torch.empty_like(weight)
+
+
+for _device in ("CUDA", "CPU"):  # on a CPU they run in Triton's interpreter alone
+    _library.impl("grouped_norm", _forward, _device)
+    _library.impl("grouped_norm_backward", _backward, _device)
+torch.library.register_fake(
+    "passerby::grouped_norm", lambda x, *given: _forward_outputs(x, given[5]), lib=_library
+)
+torch.library.register_fake(
+    "passerby::grouped_norm_backward", _backward_outputs, lib=_library
+)
+
+
+def _rows(x: Tensor, groups: int) -> int:
+    """Places of a group: pictures, height and width taken together."""
+    return x.numel() // x.shape[1] // groups
+
+
+def _laid_out(values: Tensor, like: Tensor) -> Tensor:
+    """The values in the memory order and the kind of another map; a copy where they differ."""
+    order = torch.channels_last if like.ndim == 4 else torch.contiguous_format
+    return values.to(like.dtype).contiguous(memory_format=order)
+
+
+def _cut(
+    rows: int, channels: int, groups: int
+) -> tuple[int, int, dict[str, int], tuple[int, int, int]]:
+    """How the matrix of a group is shared by programs.
+
+    Returns:
+        Slices of a group, a power of 2; rows of a slice; the tile that a program works on at a
+        time; and the grid of programs that cover all tiles.
+
+    Example:
+        >>> _cut(rows=65536, channels=256, groups=8)
+        (128, 512, {'ROWS': 16, 'COLUMNS': 128}, (4096, 8, 2))
+    """
+    columns = min(_MOST_COLUMNS, 1 << (channels - 1).bit_length())
+    tile_rows = _TILE // columns
+    across = _blocks(channels, columns)
+    useful = max(rows // (4 * tile_rows), 1)
+    wanted = min(_MOST_SLICES, useful, max(_ENOUGH_PROGRAMS // (groups * across), 1))
+    slices = 1 << (wanted.bit_length() - 1)
+    grid = _blocks(rows, tile_rows), groups, across
+    return slices, _blocks(rows, slices), {"ROWS": tile_rows, "COLUMNS": columns}, grid
+
+
+def _blocks(count: int, each: int) -> int:
+    return -(-count // each)

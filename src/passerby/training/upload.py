@@ -1,0 +1,46 @@
+"""Arrays to a device in one copy, which nobody waits for.
+
+A copy from ordinary memory to a GPU makes the host wait for everything that it gave to the GPU
+before. Arrays that are packed into one page-locked buffer are copied together while the host goes
+on.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_ALIGNED_BYTES = 16
+"""Each array begins at a multiple of this: enough for every kind of number."""
+
+
+def uploaded(arrays: Sequence[np.ndarray], device: torch.device) -> list[Tensor]:
+    """The arrays as tensors on a device, each of its own shape and kind.
+
+    On a CPU they share their memory with the arrays. On a GPU they are parts of one buffer, and the
+    copy is in the order of the current stream.
+
+    Args:
+        arrays: Numbers or truth values, of any shape.
+        device: Where they are wanted.
+    """
+    if device.type == "cpu":
+        return [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
+    begins = [0]
+    for array in arrays:
+        begins.append(begins[-1] + -(-array.nbytes // _ALIGNED_BYTES) * _ALIGNED_BYTES)
+    packed = torch.empty(begins[-1], dtype=torch.uint8, pin_memory=True)
+    for begin, array in zip(begins, arrays, strict=False):
+        # A plain view of the buffer's memory: no operation of torch's, which would each cost time.
+        packed.numpy()[begin : begin + array.nbytes] = _bytes(array)
+    there = packed.to(device, non_blocking=True)
+    kinds = [torch.from_numpy(np.empty(0, array.dtype)).dtype for array in arrays]
+    return [
+        there[begin : begin + array.nbytes].view(kind).view(array.shape)
+        for begin, array, kind in zip(begins, arrays, kinds, strict=False)
+    ]
+
+
+def _bytes(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
