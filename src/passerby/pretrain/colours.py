@@ -4,7 +4,7 @@ Pictures are float `(B, 3, H, W)` in 0..1. The results are those of torchvision'
 pictures, but for PIL's rounding to 8 bits after each of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -44,8 +44,9 @@ def hue(images: Tensor, turn: Tensor) -> Tensor:
     ahead = torch.stack([green - blue, blue - red, red - green], dim=1)
     ahead = ahead.gather(1, which.unsqueeze(1)).squeeze(1)
     sixth = ahead / chroma.clamp(min=1e-8) + 2 * which + 6 * turn.view(-1, 1, 1)
-    offsets = images.new_tensor([5.0, 3.0, 1.0]).view(1, 3, 1, 1)
-    k = torch.remainder(sixth.unsqueeze(1) + offsets, 6)
+    # 5, 3 and 1 for red, green and blue, counted on the device: nothing is copied from the host.
+    offsets = torch.arange(5.0, 0.0, -2.0, dtype=images.dtype, device=images.device)
+    k = torch.remainder(sixth.unsqueeze(1) + offsets.view(1, 3, 1, 1), 6)
     ramp = torch.minimum(k, 4 - k).clamp_(0, 1)
     return value.unsqueeze(1) - chroma.unsqueeze(1) * ramp
 
@@ -54,19 +55,35 @@ OPERATIONS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (brightness, contra
 """In the order of `Draws.factors`."""
 
 
-def jitter(images: Tensor, factors: Tensor, order: np.ndarray) -> Tensor:
+def turns(order: np.ndarray) -> list[np.ndarray]:
+    """Which pictures are due for each operation, at each place of the order.
+
+    Args:
+        order: Permutations of 0..3, `(B, 4)`.
+
+    Returns:
+        Rows of pictures: those whose first operation is brightness, whose first operation is
+        contrast, and so on to those whose fourth operation is hue; 16 arrays.
+    """
+    return [
+        np.flatnonzero(order[:, place] == which)
+        for place in range(len(OPERATIONS))
+        for which in range(len(OPERATIONS))
+    ]
+
+
+def jitter(images: Tensor, factors: Tensor, due: Sequence[Tensor]) -> Tensor:
     """The four operations, for each picture in an order of its own.
 
     Args:
         images: `(B, 3, H, W)`.
         factors: `(B, 4)`.
-        order: Permutations of 0..3, `(B, 4)`.
+        due: The 16 lists of rows that `turns` finds, on the device of the images.
     """
-    for place in range(4):
+    for place in range(len(OPERATIONS)):
         now = torch.empty_like(images)
         for which, operation in enumerate(OPERATIONS):
-            # Found on the host: the device would have to be waited for.
-            rows = torch.from_numpy(np.flatnonzero(order[:, place] == which)).to(images.device)
+            rows = due[place * len(OPERATIONS) + which]
             now[rows] = operation(images[rows], factors[rows, which])
         images = now
     return images

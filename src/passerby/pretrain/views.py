@@ -8,12 +8,13 @@ matrices per picture: `rows @ picture @ columns`. The cut with its filter is PIL
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from passerby.pretrain import colours
+from passerby.pretrain import colours, transfer
 from passerby.pretrain.draws import Draws, whole_pixels
 
 _BLUR_REACH = 8  # four deviations of the widest blur
@@ -38,48 +39,76 @@ def apply(
     Returns:
         float32 `(B, 3, H, W)`, normalised, channels last in memory; holes are 0.
     """
-    device = pictures.device
-    box = _at_whole_pixels(draws.box, *pictures.shape[1:3])
-    views = cut(pictures, _tensor(box, device), _tensor(draws.flip, device), size)
-    for chosen, change in (
-        (draws.jitter, _jittered),
-        (draws.grey, _greyed),
-        (draws.blur > 0, _blurred),
-    ):
-        rows = np.flatnonzero(chosen)
-        at = torch.from_numpy(rows).to(device)
-        views[at] = change(views[at], draws.take(rows))
-    views.sub_(_per_channel(mean, device)).div_(_per_channel(deviation, device))
-    views.masked_fill_(_inside(_tensor(draws.hole, device), size), 0)
-    return views.contiguous(memory_format=torch.channels_last)
+    ready = _ready(draws, pictures, mean, deviation)
+    # In half precision the positions that the cut works with would be off by whole pixels.
+    with torch.autocast(pictures.device.type, enabled=False):
+        views = cut(pictures, ready.box, ready.flip, size)
+        views[ready.jittered] = colours.jitter(views[ready.jittered], ready.factors, ready.due)
+        views[ready.grey] = colours.luma(views[ready.grey]).expand(-1, 3, -1, -1)
+        views[ready.blurred] = blur(views[ready.blurred], ready.sigma)
+        views.sub_(ready.mean.view(1, 3, 1, 1)).div_(ready.deviation.view(1, 3, 1, 1))
+        views.masked_fill_(_inside(ready.hole, size), 0)
+        return views.contiguous(memory_format=torch.channels_last)
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """What `apply` needs of the draws, as tensors on the device.
+
+    Attributes:
+        box: Left, top, width, height as fractions, with edges at whole pixels, float32 `(B, 4)`.
+        flip: bool `(B,)`.
+        hole: int64 `(B, 4)`.
+        jittered: Rows of the views whose colours are jittered, `(J,)`.
+        factors: Of these views, float32 `(J, 4)`.
+        grey: Rows of the views that lose their colours.
+        blurred: Rows of the views that are blurred, `(K,)`.
+        sigma: Deviations of their blurs, float32 `(K,)`.
+        mean: float32 `(3,)`.
+        deviation: float32 `(3,)`.
+        due: `colours.turns` of the views that are jittered.
+    """
+
+    box: Tensor
+    flip: Tensor
+    hole: Tensor
+    jittered: Tensor
+    factors: Tensor
+    grey: Tensor
+    blurred: Tensor
+    sigma: Tensor
+    mean: Tensor
+    deviation: Tensor
+    due: list[Tensor]
+
+
+def _ready(
+    draws: Draws, pictures: Tensor, mean: Sequence[float], deviation: Sequence[float]
+) -> _Ready:
+    """The draws on the pictures' device; row numbers are found on the host, which need not wait."""
+    jittered, blurred = np.flatnonzero(draws.jitter), np.flatnonzero(draws.blur > 0)
+    arrays = {
+        "box": _at_whole_pixels(draws.box, *pictures.shape[1:3]).astype(np.float32),
+        "flip": draws.flip,
+        "hole": draws.hole,
+        "jittered": jittered,
+        "factors": draws.factors[jittered].astype(np.float32),
+        "grey": np.flatnonzero(draws.grey),
+        "blurred": blurred,
+        "sigma": draws.blur[blurred].astype(np.float32),
+        "mean": np.asarray(mean, np.float32),
+        "deviation": np.asarray(deviation, np.float32),
+    }
+    turns = colours.turns(draws.order[jittered])
+    there = transfer.to_device([*arrays.values(), *turns], pictures.device)
+    named = dict(zip(arrays, there, strict=False))
+    return _Ready(**named, due=there[len(arrays) :])
 
 
 def _at_whole_pixels(box: np.ndarray, height: int, width: int) -> np.ndarray:
     """The boxes with their edges at whole pixels, again as fractions."""
     places = whole_pixels(box, height, width) / np.array([width, height, width, height])
     return np.concatenate([places[:, :2], places[:, 2:] - places[:, :2]], axis=1)
-
-
-def _jittered(views: Tensor, draws: Draws) -> Tensor:
-    return colours.jitter(views, _tensor(draws.factors, views.device), draws.order)
-
-
-def _greyed(views: Tensor, draws: Draws) -> Tensor:
-    return colours.luma(views).expand_as(views)
-
-
-def _blurred(views: Tensor, draws: Draws) -> Tensor:
-    return blur(views, _tensor(draws.blur, views.device))
-
-
-def _tensor(values: np.ndarray, device: torch.device) -> Tensor:
-    """Drawn numbers on the device, those with a fraction as float32."""
-    tensor = torch.from_numpy(np.ascontiguousarray(values))
-    return (tensor.float() if tensor.is_floating_point() else tensor).to(device)
-
-
-def _per_channel(values: Sequence[float], device: torch.device) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32, device=device).view(1, 3, 1, 1)
 
 
 def cut(pictures: Tensor, box: Tensor, flip: Tensor, size: tuple[int, int]) -> Tensor:
@@ -138,10 +167,11 @@ def _smoothing(sigma: Tensor, pixels: int) -> Tensor:
     reach = torch.arange(-_BLUR_REACH, _BLUR_REACH + 1, device=sigma.device)
     kernel = torch.exp(-0.5 * (reach / sigma.view(-1, 1)) ** 2)
     kernel = kernel / kernel.sum(dim=1, keepdim=True)
-    at = torch.arange(pixels, device=sigma.device).view(-1, 1)
-    where = (at + reach).clamp(0, pixels - 1).expand(len(sigma), -1, -1)
-    matrix = torch.zeros(len(sigma), pixels, pixels, device=sigma.device)
-    return matrix.scatter_add_(2, where, kernel.unsqueeze(1).expand(-1, pixels, -1).contiguous())
+    at = torch.arange(pixels, device=sigma.device)
+    reached = (reach.view(-1, 1) + at).clamp(0, pixels - 1)
+    # A product with zeros and ones: adding weights up by their index has no fixed order on a GPU.
+    taps = (reached.unsqueeze(2) == at).float().view(len(reach), pixels * pixels)
+    return (kernel @ taps).view(len(sigma), pixels, pixels)
 
 
 def _inside(hole: Tensor, size: tuple[int, int]) -> Tensor:
