@@ -14,7 +14,9 @@ from passerby.pretrain.positives.mined import Mined
 from passerby.pretrain.positives.tracklet import Tracklet
 from passerby.pretrain.positives.view import View
 from passerby.settings import Mining
+from passerby.training.processes import Group
 
+ALONE = Group(0, 1, torch.device("cpu"))
 NOW = np.zeros(10, int)
 
 
@@ -113,7 +115,7 @@ def test_pairs_that_must_agree_need_a_third_camera_and_drop_those_that_do_not(cr
     features = np.eye(5, dtype=np.float32)[[0, 1, 0, 1, 0]]
     for least, wanted in ((0, 4), (1, 3)):
         kind = mined(five, min_common=least, min_similarity=0.9)
-        kind.learn(features)
+        kind.learn(features, ALONE)
         assert kind.figures() == {
             "pairs": wanted,
             "paired_tracks": 1.0 if wanted == 4 else 0.6,
@@ -157,7 +159,7 @@ def test_mined_pairs_are_the_same_peoples_where_features_tell_them(crops):
     kind = mined(crops)
     assert kind.figures()["pairs"] == 0
     assert np.isnan(kind.figures()["right_pairs"])
-    kind.learn(features_by(crops.person))
+    kind.learn(features_by(crops.person), ALONE)
     assert kind.figures() == {"pairs": 4, "paired_tracks": 1.0, "right_pairs": 1.0}
     # Tracks 0 to 3 are the first camera's, 4 to 7 the second's: the same four people.
     assert kind.friends.tolist() == [[4], [5], [6], [7], [0], [1], [2], [3]]
@@ -165,7 +167,7 @@ def test_mined_pairs_are_the_same_peoples_where_features_tell_them(crops):
 
 def test_a_share_of_the_draws_goes_to_partner_tracks(crops):
     kind = mined(crops, share=0.3)
-    kind.learn(features_by(crops.person))
+    kind.learn(features_by(crops.person), ALONE)
     counts = counted(kind, 64, 2000) / 2000
     for row in range(64):
         track, person = crops.track[row], crops.person[row]
@@ -196,7 +198,7 @@ def test_features_are_wanted_from_an_epoch_on_every_few(crops):
 
 def test_state_carries_the_pairs_over(crops):
     one, other = mined(crops), mined(crops)
-    one.learn(features_by(crops.person))
+    one.learn(features_by(crops.person), ALONE)
     other.restore(one.state())
     assert other.friends.tolist() == one.friends.tolist()
     assert other.figures() == one.figures()
@@ -208,7 +210,7 @@ def test_state_carries_the_pairs_over(crops):
 def test_pairs_of_people_who_are_not_known_do_not_count_as_wrong(crops):
     unknown = np.where(crops.person == 0, -1, crops.person)
     kind = mined(dataclasses.replace(crops, person=unknown))
-    kind.learn(features_by(crops.person))
+    kind.learn(features_by(crops.person), ALONE)
     assert kind.figures() == {"pairs": 4, "paired_tracks": 1.0, "right_pairs": 1.0}
 
 

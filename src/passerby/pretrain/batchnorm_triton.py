@@ -37,7 +37,8 @@ _library.define(
 
 def fits(x: Tensor) -> bool:
     """Whether the kernels can work on a map: its channels lie last in memory."""
-    return x.ndim == 2 or (x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last))
+    order = torch.channels_last if x.ndim == 4 else torch.contiguous_format
+    return x.ndim in (2, 4) and x.is_contiguous(memory_format=order)
 
 
 def normalise(

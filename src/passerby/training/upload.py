@@ -30,7 +30,7 @@ def uploaded(arrays: Sequence[np.ndarray], device: torch.device) -> list[Tensor]
     begins = [0]
     for array in arrays:
         begins.append(begins[-1] + -(-array.nbytes // _ALIGNED_BYTES) * _ALIGNED_BYTES)
-    packed = torch.empty(begins[-1], dtype=torch.uint8, pin_memory=True)
+    packed = _page_locked(begins[-1])
     for begin, array in zip(begins, arrays, strict=False):
         # A plain view of the buffer's memory: no operation of torch's, which would each cost time.
         packed.numpy()[begin : begin + array.nbytes] = _bytes(array)
@@ -40,6 +40,11 @@ def uploaded(arrays: Sequence[np.ndarray], device: torch.device) -> list[Tensor]
         there[begin : begin + array.nbytes].view(kind).view(array.shape)
         for begin, array, kind in zip(begins, arrays, kinds, strict=False)
     ]
+
+
+def _page_locked(count: int) -> Tensor:
+    """So many bytes that a GPU can read by itself."""
+    return torch.empty(count, dtype=torch.uint8, pin_memory=True)
 
 
 def _bytes(array: np.ndarray) -> np.ndarray:

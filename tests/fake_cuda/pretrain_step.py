@@ -1,0 +1,191 @@
+"""A pretraining on a fake GPU: batches, steps, mining, monitor, checkpoint; counts as JSON.
+
+python pretrain_step.py '{"architecture": "resnet50", "pretrain": {...}, "resident": true}'
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import fake
+import numpy as np
+import torch
+
+MODE = fake.install()
+HERE = Path(__file__).parent
+sys.path += [str(HERE.parent / "pretrain"), str(HERE.parent / "crops")]
+
+from pretrain_samples import write_crops
+
+from passerby.crops.store import CropStore
+from passerby.models import backbones
+from passerby.models.artifact import ModelCard
+from passerby.models.networks import ReidNet, TorchNetwork
+from passerby.pretrain import batchnorm, batchnorm_triton, features, moco, positives, trainer
+from passerby.pretrain import triton_support as triton
+from passerby.pretrain.cropset import CropSet
+from passerby.pretrain.feed import Batch, Feed
+from passerby.pretrain.pictures import Resident, Streaming
+from passerby.pretrain.trainer import Trainer
+from passerby.settings import Encoder, Monitor, Pretrain
+from passerby.training import upload
+from passerby.training.processes import Group
+
+CROPS = 512
+
+
+class Alone(Group):
+    """One process without a process group."""
+
+    def gathered(self, mine):
+        return mine.clone()
+
+    def mean(self, mine):
+        return mine.clone()
+
+
+class Unread:
+    """Stands for a loss on its way to the host: a fake one has no value."""
+
+    def __init__(self, value):
+        assert value.device == fake.CUDA
+
+    def read(self):
+        return 1.0
+
+
+def fused_sgd(parameters, gradients, buffers, found_inf=None, **options):
+    """torch's fused update has no fake form: what it asks of its tensors."""
+    assert found_inf.device == fake.CUDA and found_inf.dtype == torch.float32
+    for each in zip(parameters, gradients, buffers, strict=True):
+        assert len({tensor.device for tensor in each}) == 1
+        assert len({tensor.stride() for tensor in each}) == 1, [t.stride() for t in each]
+
+
+trainer.Watched = Unread
+trainer._distributed = lambda encoder, group: encoder
+torch._fused_sgd_ = fused_sgd
+torch.nn.utils.skip_init = lambda kind, *args, **options: kind(*args, **options | {"device": "cpu"})
+upload._page_locked = lambda count: torch.empty(count, dtype=torch.uint8)
+triton.is_available = lambda: True
+# A fake convolution of a CPU build does not keep the memory order, as cuDNN does.
+batchnorm_triton.fits = lambda x: True
+
+
+def forward_only(trained: Trainer) -> None:
+    """Let gradients appear: autograd's engine refuses a device that is not there."""
+
+    def backward(loss, **options):
+        for parameter in trained.query_encoder.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+
+    torch.Tensor.backward = backward
+
+
+def made(asked: dict, folder: Path) -> tuple[Trainer, Feed]:
+    write_crops(folder / "crops.lmdb", CROPS)
+    crops = CropSet.of(CropStore(folder / "crops.lmdb"))
+    arm = Pretrain(**asked["pretrain"], monitor=Monitor(benchmark="none", every_epochs=0))
+    encoder = Encoder(architecture=asked["architecture"], last_stride=asked.get("last_stride", 2))
+    group = Alone(0, 1, fake.CUDA)
+    kind = positives.kind(arm, crops)
+    network = moco.seeded(backbones.build(encoder, 0), arm.dim, arm.mlp, 0)
+    fake.moved(network, fake.CUDA, channels_last=True).to = lambda *args, **options: network
+    trained = Trainer(network, kind, arm, group, "bf16")
+    size = arm.height_px, arm.width_px
+    how = Resident if asked.get("resident", True) else Streaming
+    pictures = how(crops, size, 1, fake.CUDA)
+    return trained, Feed(crops, pictures, kind, arm, encoder, group, 1)
+
+
+def stepped(trained: Trainer, feed: Feed, told: dict) -> None:
+    """Two batches and two steps; the second is counted."""
+    forward_only(trained)
+    for step in range(2):
+        with fake.Watch() as of_feed:
+            batch = feed.batch(step)
+        with fake.Watch() as of_step:
+            measured = trained.train_step(batch, 100)
+        assert measured.device == fake.CUDA
+        assert batch.queries.is_contiguous(memory_format=torch.channels_last)
+    for name, watch in (("feed", of_feed), ("step", of_step)):
+        told[name] = {"operations": watch.count, "waits": watch.waits, "of": watch.operations}
+
+
+def mined(trained: Trainer, feed: Feed, told: dict) -> None:
+    """Features of all crops, and the pairs that are found among them."""
+    backbone = trained.query_encoder.backbone.eval()
+    found = features.of_crops(backbone, feed, CROPS, trained.group, "bf16")
+    backbone.train()
+    told["features"] = list(found.shape)
+    rng = np.random.default_rng(0)
+    feed.positives.learn(rng.standard_normal(found.shape, np.float32), trained.group)
+    trained.friendship(feed.positives)
+
+
+def looked_at(trained: Trainer, feed: Feed, told: dict) -> None:
+    """The encoder as the monitor embeds with it, and a checkpoint of the run, there and back."""
+    card = ModelCard.of(
+        Encoder(architecture="resnet18"),
+        height_px=64,
+        width_px=32,
+        embedding_size=512,
+        distance="cosine",
+        trained_on="x",
+    )
+    plain_to = torch.nn.Module.to
+    torch.nn.Module.to = lambda module, *args, **options: (
+        fake.moved(module, fake.CUDA) if args else module
+    )
+    network = TorchNetwork(ReidNet(card), card, "cuda:0")
+    torch.nn.Module.to = plain_to
+    told["embedded"] = list(network(np.zeros((8, 64, 32, 3), np.uint8)).shape)
+    state = torch.utils._pytree.tree_map(
+        lambda leaf: leaf.cpu() if isinstance(leaf, torch.Tensor) else leaf, trained.state()
+    )
+    trained.restore(state)
+    trained.train_step(feed.batch(2), 100)
+
+
+def backward_operations(asked: dict) -> int:
+    """Operations of a backward pass, of the fused network on fake tensors of a CPU."""
+    arm, architecture = asked["pretrain"], asked["architecture"]
+    batchnorm._form = lambda x: batchnorm_triton.normalise
+    encoder = Encoder(architecture=architecture, last_stride=asked.get("last_stride", 2))
+    network = moco.seeded(backbones.build(encoder, 0), 128, True, 0)
+    network = fake.moved(network, torch.device("cpu"), channels_last=True)
+    batchnorm.grouped(network, arm["bn_groups"])
+    pictures = torch.empty(arm["batch"], 3, arm["height_px"], arm["width_px"])
+    pictures = pictures.contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        queries = network(pictures)
+    negatives, keys = torch.empty(arm["queue"], 128), torch.empty(arm["batch"], 128)
+    losses, _ = moco.info_nce(queries, keys, negatives, 0.1)
+    with fake.Watch("cpu") as watch:
+        BACKWARD(losses.mean())
+    return watch.count
+
+
+BACKWARD = torch.Tensor.backward
+
+
+def main(asked: dict) -> None:
+    told: dict = {}
+    with tempfile.TemporaryDirectory() as folder, MODE:
+        told["backward_operations"] = backward_operations(asked) if asked.get("backward") else 0
+        batchnorm._form = FORM
+        trained, feed = made(asked, Path(folder))
+        stepped(trained, feed, told)
+        if asked["architecture"] == "resnet18":
+            looked_at(trained, feed, told)
+        if asked["pretrain"].get("positives") == "mined":
+            mined(trained, feed, told)
+            stepped(trained, feed, told)
+    print(json.dumps(told))
+
+
+FORM = batchnorm._form
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
