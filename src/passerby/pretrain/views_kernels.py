@@ -3,6 +3,8 @@
 Pictures and views lie in memory as rows of pixels of red, green and blue. `TILE` numbers of one
 view are the work of one program; programs of the same view follow each other.
 """
+# Triton gives arguments their types, when it compiles a kernel.
+# mypy: disable-error-code="no-untyped-def"
 
 import triton
 import triton.language as tl
@@ -253,28 +255,24 @@ def blur(
 ):
     """Of views with a blur: along their rows; or along their columns, and then their holes."""
     LINE: tl.constexpr = WIDTH * 3
+    STRIDE: tl.constexpr = 3 if ALONG_ROWS else LINE
+    PIXELS: tl.constexpr = WIDTH if ALONG_ROWS else HEIGHT
     tiles = tl.cdiv(HEIGHT * LINE, TILE)
     view, tile = tl.program_id(0) // tiles, tl.program_id(0) % tiles
     sigma = _real(table, view, _BLUR)
     if sigma > 0.0:
         at = tile * TILE + tl.arange(0, TILE)
         inside = at < HEIGHT * LINE
-        # Neighbours lie `stride` numbers apart, between the edges `low` and `high`.
-        if ALONG_ROWS:
-            stride: tl.constexpr = 3
-            low = at // LINE * LINE + at % 3
-            high = low + (LINE - 3)
-        else:
-            stride: tl.constexpr = LINE
-            low = at % LINE
-            high = low + (HEIGHT - 1) * LINE
+        # A number's neighbours lie `STRIDE` apart, from `low` at one edge to `high` at the other.
+        low = at // LINE * LINE + at % 3 if ALONG_ROWS else at % LINE
+        high = low + (PIXELS - 1) * STRIDE
         start = view.to(tl.int64) * (HEIGHT * LINE)
         mixed = tl.zeros((TILE,), tl.float32)
         total = 0.0
         for tap in tl.static_range(-_BLUR_REACH, _BLUR_REACH + 1):
             away = tap * (1.0 / sigma)
             weight = tl.exp(-0.5 * away * away)
-            neighbour = tl.minimum(tl.maximum(at + tap * stride, low), high)
+            neighbour = tl.minimum(tl.maximum(at + tap * STRIDE, low), high)
             mixed += weight * tl.load(source + start + neighbour, inside, 0.0)
             total += weight
         mixed = mixed / total

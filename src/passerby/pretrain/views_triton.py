@@ -82,7 +82,9 @@ def _make_views(
     """All kernels, on the current stream of the pictures' device, `(B, H, W, 3)`."""
     from passerby.pretrain import views_kernels as kernels  # Triton need not be installed
 
-    assert pictures.is_contiguous() and drawn.is_contiguous() and drawn.shape[1] == COLUMNS
+    assert pictures.is_contiguous()
+    assert drawn.is_contiguous()
+    assert drawn.shape[1] == COLUMNS
     count, (height, width) = len(drawn), size
     stored_height, stored_width = pictures.shape[1:3]
     tiles = -(-height * width // PIXELS_PER_PROGRAM)
