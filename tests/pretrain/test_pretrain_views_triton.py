@@ -40,7 +40,8 @@ def run(what: str, cache: Path, **environment: str) -> dict:
 def test_the_kernels_views_are_those_of_their_twin(tmp_path):
     distances = run("interpreted", tmp_path, TRITON_INTERPRET="1", CUDA_VISIBLE_DEVICES="")
     assert len(distances) == 24
-    assert {name: off for name, off in distances.items() if not off < 5e-5} == {}
+    # The hue of nearly grey pixels is a quotient of small differences, which magnifies rounding.
+    assert {name: off for name, off in distances.items() if not off < 1e-4} == {}
 
 
 @needs_triton
