@@ -107,7 +107,8 @@ def test_hue_is_torchvisions_on_floats(turn):
 def test_jitter_goes_in_each_pictures_own_order():
     arrays = pictures(24)
     d = draw(recipe("ori"), Geometry(*SIZE, 0.1, "source"), np.full(24, 0.48), rng(2))
-    found = colours.jitter(floats(arrays), torch.from_numpy(d.factors).float(), d.order)
+    due = [torch.from_numpy(rows) for rows in colours.turns(d.order)]
+    found = colours.jitter(floats(arrays), torch.from_numpy(d.factors).float(), due)
     names = ("brightness", "contrast", "saturation", "hue")
     images = floats(arrays)
     for i in range(24):
@@ -201,3 +202,15 @@ def test_a_view_depends_on_its_own_picture_and_draws_alone():
     rows = np.array([7, 2])
     some = views.apply(arrays[rows], d.take(rows), SIZE, (0.5,) * 3, (0.25,) * 3)
     torch.testing.assert_close(some, whole[rows], atol=1e-5, rtol=0)
+
+
+def test_autocast_around_views_changes_nothing():
+    arrays = torch.from_numpy(pictures(12))
+    d = draw(recipe("ori+sre"), Geometry(*SIZE, 0.3, "person"), np.full(12, 0.48), rng(5))
+    assert d.jitter.any()
+    assert (d.blur > 0).any()
+    plain = views.apply(arrays, d, SIZE, (0.5,) * 3, (0.25,) * 3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = views.apply(arrays, d, SIZE, (0.5,) * 3, (0.25,) * 3)
+    assert inside.dtype == torch.float32
+    assert torch.equal(inside, plain)

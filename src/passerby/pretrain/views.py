@@ -1,6 +1,7 @@
 """Views, second half: pictures and drawn parameters in, views out; whole batches, in floats.
 
-Runs on any device; a CPU is faster a picture at a time (`views_uint8`, which this is the twin of).
+This form runs on any device. The faster forms are compared with it: `views_triton` on a GPU where
+Triton is installed, and `views_uint8`, which makes one picture at a time, on a CPU.
 
 Cutting, shrinking, mirroring and blurring are linear in rows and in columns, so each is a pair of
 matrices per picture: `rows @ picture @ columns`. The cut with its filter is PIL's bilinear one
@@ -40,7 +41,7 @@ def apply(
         float32 `(B, 3, H, W)`, normalised, channels last in memory; holes are 0.
     """
     ready = _ready(draws, pictures, mean, deviation)
-    # In half precision the positions that the cut works with would be off by whole pixels.
+    # Autocast would make the products half precision, which is coarser than a picture's levels.
     with torch.autocast(pictures.device.type, enabled=False):
         views = cut(pictures, ready.box, ready.flip, size)
         views[ready.jittered] = colours.jitter(views[ready.jittered], ready.factors, ready.due)

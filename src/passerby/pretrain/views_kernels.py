@@ -3,6 +3,8 @@
 Pictures and views lie in memory as rows of pixels of red, green and blue. `TILE` numbers of one
 view are the work of one program; programs of the same view follow each other.
 """
+# Triton gives arguments their types, when it compiles a kernel.
+# mypy: disable-error-code="no-untyped-def"
 
 import triton
 import triton.language as tl
@@ -172,8 +174,8 @@ def cut(
     centre_x, reach_x = _sampled(left, right, unflipped, WIDTH)
     first_y, first_x = _first_tap(centre_y, reach_y), _first_tap(centre_x, reach_x)
     # The resident pictures together have more bytes than 32 bits can count.
-    pixels = picture_height.to(tl.int64) * picture_width
-    picture = pictures + _of(table, view, _PICTURE) * pixels * 3
+    which = _of(table, view, _PICTURE).to(tl.int64)
+    picture = pictures + which * picture_height * picture_width * 3
 
     red = tl.zeros((TILE,), tl.float32)
     green = tl.zeros((TILE,), tl.float32)
@@ -252,26 +254,29 @@ def blur(
     TILE: tl.constexpr,
 ):
     """Of views with a blur: along their rows; or along their columns, and then their holes."""
-    tiles = tl.cdiv(HEIGHT * WIDTH * 3, TILE)
+    LINE: tl.constexpr = WIDTH * 3
+    STRIDE: tl.constexpr = 3 if ALONG_ROWS else LINE
+    PIXELS: tl.constexpr = WIDTH if ALONG_ROWS else HEIGHT
+    tiles = tl.cdiv(HEIGHT * LINE, TILE)
     view, tile = tl.program_id(0) // tiles, tl.program_id(0) % tiles
     sigma = _real(table, view, _BLUR)
     if sigma > 0.0:
         at = tile * TILE + tl.arange(0, TILE)
-        inside = at < HEIGHT * WIDTH * 3
-        row, column, channel = at // (WIDTH * 3), at // 3 % WIDTH, at % 3
-        start = view.to(tl.int64) * (HEIGHT * WIDTH * 3)
+        inside = at < HEIGHT * LINE
+        # A number's neighbours lie `STRIDE` apart, from `low` at one edge to `high` at the other.
+        low = at // LINE * LINE + at % 3 if ALONG_ROWS else at % LINE
+        high = low + (PIXELS - 1) * STRIDE
+        start = view.to(tl.int64) * (HEIGHT * LINE)
         mixed = tl.zeros((TILE,), tl.float32)
         total = 0.0
         for tap in tl.static_range(-_BLUR_REACH, _BLUR_REACH + 1):
-            away = tap / sigma
+            away = tap * (1.0 / sigma)
             weight = tl.exp(-0.5 * away * away)
-            if ALONG_ROWS:
-                pixel = row * WIDTH + _clamped(column + tap, WIDTH)
-            else:
-                pixel = _clamped(row + tap, HEIGHT) * WIDTH + column
-            mixed += weight * tl.load(source + start + pixel * 3 + channel, inside, 0.0)
+            neighbour = tl.minimum(tl.maximum(at + tap * STRIDE, low), high)
+            mixed += weight * tl.load(source + start + neighbour, inside, 0.0)
             total += weight
         mixed = mixed / total
         if not ALONG_ROWS:
-            mixed = tl.where(_in_hole(table, view, row, column), 0.0, mixed)
+            erased = _in_hole(table, view, at // LINE, at % LINE // 3)
+            mixed = tl.where(erased, 0.0, mixed)
         tl.store(target + start + at, mixed, inside)

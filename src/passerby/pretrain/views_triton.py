@@ -59,7 +59,7 @@ def apply(
     Returns:
         float32 `(B, 3, H, W)`, normalised, channels last in memory; holes are 0.
     """
-    made: Tensor = _make_views(pictures, drawn, list(size), list(mean), list(deviation))
+    made: Tensor = _make_views(pictures, drawn, size, mean, deviation)
     return made.permute(0, 3, 1, 2)
 
 
@@ -73,12 +73,18 @@ def taps(pixels: int, wanted: int) -> int:
 
 @torch.library.custom_op("passerby::make_views", mutates_args=())
 def _make_views(
-    pictures: Tensor, drawn: Tensor, size: list[int], mean: list[float], deviation: list[float]
+    pictures: Tensor,
+    drawn: Tensor,
+    size: Sequence[int],
+    mean: Sequence[float],
+    deviation: Sequence[float],
 ) -> Tensor:
     """All kernels, on the current stream of the pictures' device, `(B, H, W, 3)`."""
     from passerby.pretrain import views_kernels as kernels  # Triton need not be installed
 
-    assert pictures.is_contiguous() and drawn.is_contiguous() and drawn.shape[1] == COLUMNS
+    assert pictures.is_contiguous()
+    assert drawn.is_contiguous()
+    assert drawn.shape[1] == COLUMNS
     count, (height, width) = len(drawn), size
     stored_height, stored_width = pictures.shape[1:3]
     tiles = -(-height * width // PIXELS_PER_PROGRAM)
@@ -120,6 +126,10 @@ def _make_views(
 
 @_make_views.register_fake
 def _(
-    pictures: Tensor, drawn: Tensor, size: list[int], mean: list[float], deviation: list[float]
+    pictures: Tensor,
+    drawn: Tensor,
+    size: Sequence[int],
+    mean: Sequence[float],
+    deviation: Sequence[float],
 ) -> Tensor:
     return drawn.new_empty((len(drawn), *size, 3), dtype=torch.float32)

@@ -1,0 +1,102 @@
+"""Views by Triton kernels against their twin; without a GPU in Triton's interpreter, and compiled.
+
+Each of the latter is a process of its own: whether kernels are interpreted is settled when they
+are imported.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from passerby.pretrain import views, views_table, views_triton
+from passerby.pretrain.draws import Geometry, draw
+from passerby.pretrain.recipes import recipe
+
+SAMPLES = Path(__file__).parent / "triton_samples.py"
+
+needs_triton = pytest.mark.skipif(
+    not views_triton.is_available(), reason="needs Triton: pip install triton==3.6.0"
+)
+
+
+def run(what: str, cache: Path, **environment: str) -> dict:
+    others = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    done = subprocess.run(
+        [sys.executable, SAMPLES, what],
+        env={**others, "TRITON_CACHE_DIR": str(cache), **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+@needs_triton
+@pytest.mark.slow
+def test_the_kernels_views_are_those_of_their_twin(tmp_path):
+    distances = run("interpreted", tmp_path, TRITON_INTERPRET="1", CUDA_VISIBLE_DEVICES="")
+    assert len(distances) == 24
+    # The hue of nearly grey pixels is a quotient of small differences, which magnifies rounding.
+    assert {name: off for name, off in distances.items() if not off < 1e-4} == {}
+
+
+@needs_triton
+@pytest.mark.slow
+def test_the_kernels_compile_for_two_generations_of_gpus_without_spills(tmp_path):
+    needs = run("compiled", tmp_path)
+    assert len(needs) == 8
+    for name, of_thread in needs.items():
+        assert of_thread["STACK"] == of_thread["LOCAL"] == 0, name
+        assert of_thread["REG"] <= 64, name  # half of the threads that a GPU can hold, at least
+
+
+@pytest.mark.slow
+def test_without_triton_the_module_is_imported_and_says_so():
+    code = (
+        "import sys; sys.modules['triton'] = None\n"
+        "from passerby.pretrain import views_triton\n"
+        "sys.exit(views_triton.is_available())"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_shapes_are_known_without_running_the_kernels():
+    with FakeTensorMode():
+        pictures = torch.empty((7, 50, 24, 3), dtype=torch.uint8)
+        drawn = torch.empty((5, views_table.COLUMNS), dtype=torch.int32)
+        found = views_triton.apply(pictures, drawn, (32, 16), (0.5,) * 3, (0.25,) * 3)
+    assert found.shape == (5, 3, 32, 16)
+    assert found.dtype == torch.float32
+    assert found.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(("pixels", "wanted", "most"), [(512, 256, 4), (20, 32, 2), (50, 32, 4)])
+def test_taps_are_as_many_as_the_widest_triangle_covers(pixels, wanted, most):
+    assert views_triton.taps(pixels, wanted) == most
+
+
+@needs_triton
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("stored", [(512, 256), (256, 128), (300, 150)])
+def test_on_a_gpu_the_views_are_those_of_the_twin_on_a_cpu(stored):
+    size, mean, deviation = (256, 128), (0.35, 0.31, 0.32), (0.27, 0.25, 0.26)
+    rng = np.random.default_rng(0)
+    kept = torch.from_numpy(rng.integers(0, 256, (20, *stored, 3), np.uint8))
+    drawn = draw(recipe("ori+sre"), Geometry(*size, 0.2, "person"), np.full(64, 0.5), rng)
+    rows = rng.integers(0, 20, 64)
+    wanted = views.apply(kept[rows], drawn, size, mean, deviation)
+    table = torch.from_numpy(views_table.table(drawn, rows, *stored)).cuda()
+    pictures = kept.cuda()
+    found = views_triton.apply(pictures, table, size, mean, deviation)
+    torch.testing.assert_close(found.cpu(), wanted, atol=1e-4, rtol=0)
+    with torch.autocast("cuda", dtype=torch.bfloat16):
+        again = views_triton.apply(pictures, table, size, mean, deviation)
+    assert torch.equal(again, found)
