@@ -40,7 +40,7 @@ def on_fake_gpu(guard: Path) -> Callable[..., dict[str, Any]]:
 
     def run(program: str, asked: Any = None) -> dict[str, Any]:
         given = [] if asked is None else [json.dumps(asked)]
-        paths = [HERE, *sys.path]
+        paths = [HERE, HERE.parent / "pretrain", HERE.parent / "crops", *sys.path]
         done = subprocess.run(
             [sys.executable, HERE / program, *given],
             env={

@@ -25,11 +25,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 CUDA = torch.device("cuda:0")
 _CODE = ("/passerby/", "/fastreid/")
-_NO_KERNEL = frozenset(
-    "_local_scalar_dense _unsafe_view alias as_strided chunk detach device diagonal empty empty_like "
-    "empty_strided expand is_same_size lift_fresh narrow new_empty new_empty_strided permute "
-    "select set_ slice split split_with_sizes squeeze t transpose unbind unsqueeze view".split()
-)
+_NO_KERNEL = {
+    *("_local_scalar_dense", "_unsafe_view", "alias", "as_strided", "chunk", "detach", "device"),
+    *("diagonal", "empty", "empty_like", "empty_strided", "expand", "is_same_size", "lift_fresh"),
+    *("narrow", "new_empty", "new_empty_strided", "permute", "select", "set_", "slice", "split"),
+    *("split_with_sizes", "squeeze", "t", "transpose", "unbind", "unsqueeze", "view"),
+}
 """Operations that give a GPU nothing to do."""
 
 
@@ -103,9 +104,7 @@ class Watch(TorchDispatchMode):
         self.operations: collections.Counter[str] = collections.Counter()
         self.waits: collections.Counter[str] = collections.Counter()
 
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         made = func(*args, **kwargs)
         name = func._schema.name.partition("::")[2]

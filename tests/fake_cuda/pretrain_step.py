@@ -11,21 +11,23 @@ from pathlib import Path
 import fake
 import numpy as np
 import torch
-
-MODE = fake.install()
-HERE = Path(__file__).parent
-sys.path += [str(HERE.parent / "pretrain"), str(HERE.parent / "crops")]
-
 from pretrain_samples import write_crops
 
 from passerby.crops.store import CropStore
 from passerby.models import backbones
 from passerby.models.artifact import ModelCard
 from passerby.models.networks import ReidNet, TorchNetwork
-from passerby.pretrain import batchnorm, batchnorm_triton, features, moco, positives, trainer
-from passerby.pretrain import triton_support as triton
+from passerby.pretrain import (
+    batchnorm,
+    batchnorm_triton,
+    features,
+    kernels,
+    moco,
+    positives,
+    trainer,
+)
 from passerby.pretrain.cropset import CropSet
-from passerby.pretrain.feed import Batch, Feed
+from passerby.pretrain.feed import Feed
 from passerby.pretrain.pictures import Resident, Streaming
 from passerby.pretrain.trainer import Trainer
 from passerby.settings import Encoder, Monitor, Pretrain
@@ -33,6 +35,9 @@ from passerby.training import upload
 from passerby.training.processes import Group
 
 CROPS = 512
+BACKWARD = torch.Tensor.backward
+FORM = batchnorm._form
+MODE = fake.install()
 
 
 class Alone(Group):
@@ -57,7 +62,7 @@ class Unread:
 
 def fused_sgd(parameters, gradients, buffers, found_inf=None, **options):
     """torch's fused update has no fake form: what it asks of its tensors."""
-    assert found_inf.device == fake.CUDA and found_inf.dtype == torch.float32
+    assert (found_inf.device, found_inf.dtype) == (fake.CUDA, torch.float32)
     for each in zip(parameters, gradients, buffers, strict=True):
         assert len({tensor.device for tensor in each}) == 1
         assert len({tensor.stride() for tensor in each}) == 1, [t.stride() for t in each]
@@ -67,8 +72,8 @@ trainer.Watched = Unread
 trainer._distributed = lambda encoder, group: encoder
 torch._fused_sgd_ = fused_sgd
 torch.nn.utils.skip_init = lambda kind, *args, **options: kind(*args, **options | {"device": "cpu"})
-upload._page_locked = lambda count: torch.empty(count, dtype=torch.uint8)
-triton.is_available = lambda: True
+upload._page_locked = lambda count, device: torch.empty(count, dtype=torch.uint8)
+kernels.is_available = lambda: True
 # A fake convolution of a CPU build does not keep the memory order, as cuDNN does.
 batchnorm_triton.fits = lambda x: True
 
@@ -167,9 +172,6 @@ def backward_operations(asked: dict) -> int:
     return watch.count
 
 
-BACKWARD = torch.Tensor.backward
-
-
 def main(asked: dict) -> None:
     told: dict = {}
     with tempfile.TemporaryDirectory() as folder, MODE:
@@ -184,8 +186,6 @@ def main(asked: dict) -> None:
             stepped(trained, feed, told)
     print(json.dumps(told))
 
-
-FORM = batchnorm._form
 
 if __name__ == "__main__":
     main(json.loads(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""Whether each kind of waiting for a GPU is noticed: counted, or refused by fake tensors; as JSON."""
+"""Whether each kind of waiting for a GPU is noticed, counted or refused by fake tensors: JSON."""
 
 import json
 from collections.abc import Callable

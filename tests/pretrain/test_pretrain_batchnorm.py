@@ -1,11 +1,14 @@
 import copy
 
+import needs
 import pytest
 import torch
+import triton_samples
 from torch import nn
 
 from passerby.models import backbones
-from passerby.pretrain.batchnorm import GroupedBatchNorm, grouped
+from passerby.pretrain import batchnorm, batchnorm_triton, kernels
+from passerby.pretrain.batchnorm import GroupedBatchNorm, by_chunks, by_view, grouped
 from passerby.settings import Encoder
 
 
@@ -47,6 +50,81 @@ def test_each_chunk_is_normalised_as_batchnorm_does(shape, groups, channels_last
     for name in ("weight", "bias"):
         total = sum(getattr(twin, name).grad for twin in twins)
         torch.testing.assert_close(getattr(layer, name).grad, total)
+
+
+@pytest.mark.parametrize("shape", [(12, 5), (12, 5, 4, 3)])
+@pytest.mark.parametrize("groups", [1, 3])
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("relu", [False, True])
+def test_the_form_as_a_view_is_the_form_by_chunks(shape, groups, residual, relu):
+    found, wanted = (passed(form, shape, groups, residual, relu) for form in (by_view, by_chunks))
+    for ours, theirs in zip(found, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-12)
+
+
+def passed(form, shape, groups, residual, relu) -> list[torch.Tensor]:
+    """Output, gradients and running statistics in float64."""
+    generator = torch.Generator().manual_seed(0)
+    order = torch.channels_last if len(shape) == 4 else torch.contiguous_format
+
+    def drawn(*size: int) -> torch.Tensor:
+        return torch.randn(size, dtype=torch.float64, generator=generator)
+
+    def map_of() -> torch.Tensor:
+        return drawn(*shape).contiguous(memory_format=order).requires_grad_()
+
+    x, added = map_of(), map_of() if residual else None
+    weight, bias = drawn(5).requires_grad_(), drawn(5).requires_grad_()
+    mean, variance = drawn(5), drawn(5).abs()
+    y = form(x, added, weight, bias, mean, variance, groups, 0.1, 1e-5, relu)
+    assert y.is_contiguous(memory_format=order)
+    wanted = [tensor for tensor in (x, added, weight, bias) if tensor is not None]
+    return [y, *torch.autograd.grad(y, wanted, drawn(*shape)), mean, variance]
+
+
+@pytest.mark.slow
+def test_the_kernels_are_the_form_by_chunks(tmp_path):
+    needs.require("Triton")
+    distances = triton_samples.run("batchnorm_in_triton.py", "interpreted", tmp_path)
+    assert len(distances) == 5 * 2 * 2 * 2 + 5 * 2 * 2
+    assert {name: off for name, off in distances.items() if not off < 1e-4} == {}
+
+
+@pytest.mark.slow
+def test_the_kernels_compile_for_two_generations_of_gpus_without_spills(tmp_path):
+    needs.require("Triton")
+    told = triton_samples.run("batchnorm_in_triton.py", "compiled", tmp_path)
+    assert len(told) == 12
+    for name, of_thread in told.items():
+        assert of_thread["STACK"] == of_thread["LOCAL"] == 0, name
+        assert of_thread["REG"] <= 128, name  # 512 threads at a time on each of a GPU's units
+
+
+def test_which_form_is_used_follows_from_the_device_and_from_compiling(monkeypatch):
+    x = torch.empty(4, 3, 2, 2)
+    assert batchnorm._form(x) is by_chunks
+    assert batchnorm._form(x.to("meta")) is (
+        # "meta" stands for a device that is no CPU; its maps here are not channels last
+        by_view
+    )
+    last = x.to("meta").contiguous(memory_format=torch.channels_last)
+    fused = batchnorm_triton.normalise if kernels.is_available() else by_view
+    assert batchnorm._form(last) is fused
+
+
+@pytest.mark.parametrize("architecture", ["resnet18", "resnet50"])
+def test_a_network_in_one_group_trains_as_torchvisions_bit_by_bit(architecture):
+    """ReLUs and sums that are part of the norms change no bit."""
+    plain = backbones.build(Encoder(architecture=architecture)).train()
+    network = grouped(copy.deepcopy(plain), 1)
+    x = torch.randn(4, 3, 32, 16, generator=torch.Generator().manual_seed(0))
+    found, wanted = network(x), plain(x)
+    assert torch.equal(found, wanted)
+    found.square().sum().backward()
+    wanted.square().sum().backward()
+    theirs = dict(plain.named_parameters())
+    for name, parameter in network.named_parameters():
+        assert torch.equal(parameter.grad, theirs[name].grad), name
 
 
 def test_evaluation_is_batchnorms():

@@ -1,47 +1,27 @@
-"""Views by Triton kernels against their twin; without a GPU in Triton's interpreter, and compiled.
+"""Views by Triton kernels against their twin; without a GPU interpreted, and compiled."""
 
-Each of the latter is a process of its own: whether kernels are interpreted is settled when they
-are imported.
-"""
-
-import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import triton_samples
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from passerby.pretrain import views, views_table, views_triton
+from passerby.pretrain import kernels, views, views_table, views_triton
 from passerby.pretrain.draws import Geometry, draw
 from passerby.pretrain.recipes import recipe
 
-SAMPLES = Path(__file__).parent / "triton_samples.py"
-
 needs_triton = pytest.mark.skipif(
-    not views_triton.is_available(), reason="needs Triton: pip install triton==3.6.0"
+    not kernels.is_available(), reason="needs Triton: pip install triton==3.9.0"
 )
-
-
-def run(what: str, cache: Path, **environment: str) -> dict:
-    others = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
-    done = subprocess.run(
-        [sys.executable, SAMPLES, what],
-        env={**others, "TRITON_CACHE_DIR": str(cache), **environment},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout)
 
 
 @needs_triton
 @pytest.mark.slow
 def test_the_kernels_views_are_those_of_their_twin(tmp_path):
-    distances = run("interpreted", tmp_path, TRITON_INTERPRET="1", CUDA_VISIBLE_DEVICES="")
+    distances = triton_samples.run("views_in_triton.py", "interpreted", tmp_path)
     assert len(distances) == 24
     # The hue of nearly grey pixels is a quotient of small differences, which magnifies rounding.
     assert {name: off for name, off in distances.items() if not off < 1e-4} == {}
@@ -50,7 +30,7 @@ def test_the_kernels_views_are_those_of_their_twin(tmp_path):
 @needs_triton
 @pytest.mark.slow
 def test_the_kernels_compile_for_two_generations_of_gpus_without_spills(tmp_path):
-    needs = run("compiled", tmp_path)
+    needs = triton_samples.run("views_in_triton.py", "compiled", tmp_path)
     assert len(needs) == 8
     for name, of_thread in needs.items():
         assert of_thread["STACK"] == of_thread["LOCAL"] == 0, name
@@ -61,8 +41,8 @@ def test_the_kernels_compile_for_two_generations_of_gpus_without_spills(tmp_path
 def test_without_triton_the_module_is_imported_and_says_so():
     code = (
         "import sys; sys.modules['triton'] = None\n"
-        "from passerby.pretrain import views_triton\n"
-        "sys.exit(views_triton.is_available())"
+        "from passerby.pretrain import kernels, views_triton\n"
+        "sys.exit(kernels.is_available())"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from passerby.pretrain import batchnorm_triton, triton_support
+from passerby.pretrain import batchnorm_triton, kernels
 from passerby.vision import torchvision
 
 
@@ -80,7 +80,7 @@ def _form(x: Tensor) -> Callable[..., Tensor]:
         return by_view
     if x.device.type == "cpu":
         return by_chunks
-    fused = triton_support.is_available() and batchnorm_triton.fits(x)
+    fused = kernels.is_available() and batchnorm_triton.fits(x)
     return batchnorm_triton.normalise if fused else by_view
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from passerby.pretrain import triton_support
+from passerby.pretrain import kernels
 
 _TILE = 2048
 """Values that a program works on at a time: 16 for each of its 128 threads."""
@@ -105,21 +105,21 @@ def _forward(
     eps: float,
     relu: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    kernels = triton_support.kernels("batchnorm_kernels")
+    triton = kernels.load("batchnorm")
     rows, channels = _rows(x, groups), x.shape[1]
     residual = None if residual is None else _laid_out(residual, x)
     y, mean, inverse_std = _forward_outputs(x, groups)
     slices, slice_rows, tile, grid = _cut(rows, channels, groups)
     sums = x.new_empty((2, groups, slices, channels), dtype=torch.float32)
-    with triton_support.on(x):
-        kernels.sum_moments[slices, groups, grid[2]](
+    with kernels.on(x):
+        triton.sum_moments[slices, groups, grid[2]](
             x, sums, rows, channels, slices, slice_rows, **tile
         )
-        kernels.finish_moments[_blocks(channels, _FINISH_COLUMNS),](
+        triton.finish_moments[_blocks(channels, _FINISH_COLUMNS),](
             x, sums, mean, inverse_std, running_mean, running_var, rows, channels, groups,
             eps, momentum, SLICES=slices, COLUMNS=_FINISH_COLUMNS,
         )  # fmt: skip
-        kernels.normalise[grid](
+        triton.normalise[grid](
             x, x if residual is None else residual, mean, inverse_std, weight, bias, y, rows,
             channels, HAS_RESIDUAL=residual is not None, RELU=relu, **tile,
         )  # fmt: skip
@@ -136,7 +136,7 @@ def _backward(
     residual: bool,
     relu: bool,
 ) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
-    kernels = triton_support.kernels("batchnorm_kernels")
+    triton = kernels.load("batchnorm")
     groups, channels = mean.shape
     rows = _rows(x, groups)
     gradient = _laid_out(gradient, x)
@@ -146,16 +146,16 @@ def _backward(
     slices, slice_rows, tile, grid = _cut(rows, channels, groups)
     sums = x.new_empty((2, groups, slices, channels), dtype=torch.float32)
     totals = x.new_empty((2, groups, channels), dtype=torch.float32)
-    with triton_support.on(x):
-        kernels.sum_gradients[slices, groups, grid[2]](
+    with kernels.on(x):
+        triton.sum_gradients[slices, groups, grid[2]](
             gradient, x, y, mean, inverse_std, sums, rows, channels, slices, slice_rows,
             RELU=relu, **tile,
         )  # fmt: skip
-        kernels.finish_gradients[_blocks(channels, _FINISH_COLUMNS),](
+        triton.finish_gradients[_blocks(channels, _FINISH_COLUMNS),](
             sums, totals, of_weight, of_bias, channels, groups,
             SLICES=slices, COLUMNS=_FINISH_COLUMNS,
         )  # fmt: skip
-        kernels.propagate[grid](
+        triton.propagate[grid](
             gradient, x, y, mean, inverse_std, weight, totals, of_x,
             of_x if of_residual is None else of_residual, rows, channels,
             HAS_RESIDUAL=residual, RELU=relu, **tile,
@@ -189,9 +189,7 @@ for _device in ("CUDA", "CPU"):  # on a CPU they run in Triton's interpreter alo
 torch.library.register_fake(
     "passerby::grouped_norm", lambda x, *given: _forward_outputs(x, given[5]), lib=_library
 )
-torch.library.register_fake(
-    "passerby::grouped_norm_backward", _backward_outputs, lib=_library
-)
+torch.library.register_fake("passerby::grouped_norm_backward", _backward_outputs, lib=_library)
 
 
 def _rows(x: Tensor, groups: int) -> int:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from passerby import seeds
-from passerby.pretrain import draws, triton_support, views, views_triton, views_uint8
+from passerby.pretrain import draws, kernels, views, views_table, views_triton, views_uint8
 from passerby.pretrain.cropset import CropSet
 from passerby.pretrain.draws import Geometry
 from passerby.pretrain.pictures import Pictures, Streaming
@@ -151,11 +151,11 @@ class Feed:
             return views_uint8.apply(
                 pictures, drawn.draws, size, *self._statistics, self._pool, self._threads
             )
-        if not triton_support.is_available():
+        if not kernels.is_available():
             pictures = self._pictures.take(drawn.rows)
             return views.apply(pictures, drawn.draws, size, *self._statistics)
         pictures, rows = self._pictures.found(drawn.rows)
-        told = views_triton.table(drawn.draws, rows, *pictures.shape[1:3])
+        told = views_table.table(drawn.draws, rows, *pictures.shape[1:3])
         (table,) = uploaded([told], pictures.device)
         return views_triton.apply(pictures, table, size, *self._statistics)
 

@@ -17,7 +17,6 @@ from passerby.progress import Progress
 from passerby.training import checkpoint
 from passerby.training.boards import Board
 from passerby.training.history import History
-from passerby.training.processes import Group
 
 CHECKPOINT = "checkpoint.pt"
 HISTORY, MONITOR = "history.tsv", "monitor.tsv"
@@ -186,4 +185,3 @@ class Loop:
                 "the same batches and negatives, but no longer the same bytes",
                 flush=True,
             )
-

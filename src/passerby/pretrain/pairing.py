@@ -71,7 +71,9 @@ def mutual_nearest(
     order = np.argsort(which, kind="stable")
     edges = np.searchsorted(which[order], np.arange(len(cameras) + 1))
     # near[t, c]: the track of camera c that is nearest to track t, both as places in `order`.
-    near, similarity, least = _nearest(means[torch.from_numpy(order).to(means.device)], edges, neighbours)
+    near, similarity, least = _nearest(
+        means[torch.from_numpy(order).to(means.device)], edges, neighbours
+    )
     track, other = np.mgrid[: near.shape[0], : near.shape[1]]
     back = near[near, which[order][track]]
     chosen = (back == track) & (other > which[order][track]) & (similarity >= min_similarity)

@@ -100,7 +100,7 @@ class Trainer:
         for parameters in self.optimiser.param_groups:
             parameters["lr"] = rate
         # On the device: a step whose loss is no finite number updates nothing, whenever it is read.
-        self.optimiser.found_inf = (~shared.isfinite()).float()
+        self.optimiser.found_inf = (~shared.isfinite()).float()  # type: ignore[attr-defined]
         self.optimiser.step()
         self.queue.enqueue(keys, batch.key_labels)
         self.step += 1

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from passerby.pretrain import colours, transfer
+from passerby.pretrain import colours
 from passerby.pretrain.draws import Draws, whole_pixels
+from passerby.training.upload import uploaded
 
 _BLUR_REACH = 8  # four deviations of the widest blur
 
@@ -101,7 +102,7 @@ def _ready(
         "deviation": np.asarray(deviation, np.float32),
     }
     turns = colours.turns(draws.order[jittered])
-    there = transfer.to_device([*arrays.values(), *turns], pictures.device)
+    there = uploaded([*arrays.values(), *turns], pictures.device)
     named = dict(zip(arrays, there, strict=False))
     return _Ready(**named, due=there[len(arrays) :])
 

@@ -1,7 +1,7 @@
 """The draws of a batch of views as one table, which one copy brings to the GPU.
 
 Each view is a row of 32-bit numbers, whole ones and floats side by side. The kernels in
-`views_kernels` find a parameter by its `column`.
+`kernels.views` find a parameter by its `column`.
 """
 
 import numpy as np

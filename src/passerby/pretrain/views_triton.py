@@ -2,7 +2,7 @@
 
 The same as `views`, which this is the twin of, up to rounding; `views` takes hundreds of operations
 and multiplies by matrices that are mostly zeros. The draws come as one table (`views_table`). The
-kernels (`views_kernels`), in the order in which they run:
+kernels (`kernels.views`), in the order in which they run:
 
 1. `cut` reads the resident pictures themselves. For each pixel of a view it takes the weighted
    mean of the few pixels of the picture that PIL's bilinear filter covers, mirrored where the view
@@ -18,26 +18,19 @@ kernels (`views_kernels`), in the order in which they run:
 All arithmetic is in float32; the same input gives the same bytes on the same GPU.
 """
 
-import importlib.util
 import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from passerby.pretrain.views_table import COLUMNS, table
-
-__all__ = ["LAUNCHES", "apply", "is_available", "table"]
+from passerby.pretrain import kernels
+from passerby.pretrain.views_table import COLUMNS
 
 LAUNCHES = 4  # kernels that one call of `apply` starts; operators are counted by it
 PIXELS_PER_PROGRAM = 512
 NUMBERS_PER_PROGRAM = 1024
 WARPS = 4
-
-
-def is_available() -> bool:
-    """Whether Triton is installed; PyTorch for CUDA brings it along."""
-    return importlib.util.find_spec("triton") is not None
 
 
 def apply(
@@ -80,8 +73,7 @@ def _make_views(
     deviation: Sequence[float],
 ) -> Tensor:
     """All kernels, on the current stream of the pictures' device, `(B, H, W, 3)`."""
-    from passerby.pretrain import views_kernels as kernels  # Triton need not be installed
-
+    triton = kernels.load("views")
     assert pictures.is_contiguous()
     assert drawn.is_contiguous()
     assert drawn.shape[1] == COLUMNS
@@ -94,8 +86,8 @@ def _make_views(
     between = torch.empty_like(views)
     normal = tuple(mean), tuple(deviation)
     shape = {"HEIGHT": height, "WIDTH": width, "num_warps": WARPS}
-    with torch.cuda.device_of(pictures):
-        kernels.cut[(count * tiles,)](
+    with kernels.on(pictures):
+        triton.cut[(count * tiles,)](
             pictures,
             drawn,
             views,
@@ -108,7 +100,7 @@ def _make_views(
             TILE=PIXELS_PER_PROGRAM,
             **shape,
         )
-        kernels.contrast_and_after[(count * tiles,)](
+        triton.contrast_and_after[(count * tiles,)](
             views,
             drawn,
             lumas,
@@ -118,7 +110,7 @@ def _make_views(
             **shape,
         )
         for source, target, along_rows in ((views, between, True), (between, views, False)):
-            kernels.blur[(count * numbers,)](
+            triton.blur[(count * numbers,)](
                 source, target, drawn, ALONG_ROWS=along_rows, TILE=NUMBERS_PER_PROGRAM, **shape
             )
     return views

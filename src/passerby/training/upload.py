@@ -24,13 +24,17 @@ def uploaded(arrays: Sequence[np.ndarray], device: torch.device) -> list[Tensor]
     Args:
         arrays: Numbers or truth values, of any shape.
         device: Where they are wanted.
+
+    Example:
+        >>> uploaded([np.array([3, 1]), np.array([True])], torch.device("cpu"))
+        [tensor([3, 1]), tensor([True])]
     """
     if device.type == "cpu":
         return [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
     begins = [0]
     for array in arrays:
         begins.append(begins[-1] + -(-array.nbytes // _ALIGNED_BYTES) * _ALIGNED_BYTES)
-    packed = _page_locked(begins[-1])
+    packed = _page_locked(begins[-1], device)
     for begin, array in zip(begins, arrays, strict=False):
         # A plain view of the buffer's memory: no operation of torch's, which would each cost time.
         packed.numpy()[begin : begin + array.nbytes] = _bytes(array)
@@ -42,9 +46,9 @@ def uploaded(arrays: Sequence[np.ndarray], device: torch.device) -> list[Tensor]
     ]
 
 
-def _page_locked(count: int) -> Tensor:
+def _page_locked(count: int, device: torch.device) -> Tensor:
     """So many bytes that a GPU can read by itself."""
-    return torch.empty(count, dtype=torch.uint8, pin_memory=True)
+    return torch.empty(count, dtype=torch.uint8, pin_memory=device.type == "cuda")
 
 
 def _bytes(array: np.ndarray) -> np.ndarray:

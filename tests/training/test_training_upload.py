@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from passerby.pretrain.transfer import to_device
+from passerby.training.upload import uploaded
 
 ARRAYS = [
     np.arange(5),
@@ -30,7 +30,7 @@ class Copies(TorchDispatchMode):
 
 
 def test_arrays_keep_their_values_shapes_and_number_types():
-    for array, found in zip(ARRAYS, to_device(ARRAYS, torch.device("cpu")), strict=True):
+    for array, found in zip(ARRAYS, uploaded(ARRAYS, torch.device("cpu")), strict=True):
         wanted = torch.from_numpy(np.ascontiguousarray(array))
         assert found.dtype == wanted.dtype
         assert torch.equal(found, wanted)
@@ -38,7 +38,7 @@ def test_arrays_keep_their_values_shapes_and_number_types():
 
 def test_one_copy_brings_all_arrays_to_another_device():
     with Copies() as copies:
-        found = to_device(ARRAYS, torch.device("meta"))
+        found = uploaded(ARRAYS, torch.device("meta"))
     assert copies.count == 1
     assert [tuple(tensor.shape) for tensor in found] == [array.shape for array in ARRAYS]
     assert {tensor.device.type for tensor in found} == {"meta"}

@@ -1,0 +1,97 @@
+"""The kernels of BatchNorm in groups without a GPU: a program of `triton_samples`."""
+
+from itertools import product
+
+import torch
+import triton_samples
+from torch import Tensor
+
+from passerby.pretrain import batchnorm, batchnorm_triton
+
+SHAPES = [(12, 5), (8, 130), (16, 40, 4, 3), (8, 130, 7, 5), (4, 3, 40, 20)]
+"""The last one has so few channels, and so many places, that a group has several slices."""
+
+
+def passed(form, dtype: torch.dtype, shape: tuple[int, ...], groups: int, residual, relu):
+    """Output, gradients and running statistics of a form of the function."""
+    generator = torch.Generator().manual_seed(0)
+    channels = shape[1]
+    wide = (1, channels, *[1] * (len(shape) - 2))
+
+    def ordered(values: Tensor) -> Tensor:
+        values = values.to(torch.bfloat16 if dtype == torch.bfloat16 else torch.float32).to(dtype)
+        if len(shape) == 4:
+            values = values.contiguous(memory_format=torch.channels_last)
+        return values
+
+    def drawn(*size: int) -> Tensor:
+        return torch.randn(size, generator=generator)
+
+    far = torch.linspace(-50, 50, channels).view(wide)  # means of many deviations
+    x = ordered(drawn(*shape) * torch.linspace(0.5, 3, channels).view(wide) + far).requires_grad_()
+    added = ordered(drawn(*shape)).requires_grad_() if residual else None
+    kind = torch.promote_types(dtype, torch.float32)
+    weight, bias = (drawn(channels).to(kind).requires_grad_() for _ in range(2))
+    mean, variance = drawn(channels).to(kind), drawn(channels).to(kind).abs()
+    y = form(x, added, weight, bias, mean, variance, groups, 0.1, 1e-5, relu)
+    wanted = [tensor for tensor in (x, added, weight, bias) if tensor is not None]
+    gradients = torch.autograd.grad(y, wanted, ordered(drawn(*shape)))
+    assert y.dtype == dtype
+    assert y.stride() == x.stride()
+    return [y.detach(), *gradients, mean, variance]
+
+
+def off(found: list[Tensor], wanted: list[Tensor]) -> float:
+    """The largest of the distances, each over the largest value of its tensor."""
+    return max(
+        float((a.double() - b.double()).abs().max() / b.double().abs().max())
+        for a, b in zip(found, wanted, strict=True)
+    )
+
+
+def interpreted() -> dict[str, float]:
+    """Distances from BatchNorm in float64, chunk by chunk.
+
+    ReLU is left out in bfloat16: where a value is rounded to the other side of 0, its gradient is
+    another one, in every form of the function.
+    """
+    found = {}
+    for shape, groups, residual, relu in product(SHAPES, (1, 4), (False, True), (False, True)):
+        given = shape, groups, residual, relu
+        wanted = passed(batchnorm.by_chunks, torch.float64, *given)
+        ours = passed(batchnorm_triton.normalise, torch.float32, *given)
+        found[f"float32 {given}"] = off(ours, wanted)
+        if not relu:
+            ours = passed(batchnorm_triton.normalise, torch.bfloat16, *given)
+            # In the interpreter bfloat16 is cut off, on a GPU it is rounded: two units or one.
+            wanted = passed(batchnorm.by_view, torch.bfloat16, *given)
+            found[f"bfloat16 {given}"] = off(ours, wanted) / 2**8
+    return found
+
+
+def compiled() -> dict[str, dict[str, int]]:
+    """What each kernel needs, for maps in bfloat16."""
+    from passerby.pretrain.kernels import batchnorm as kernels
+
+    tile = {"ROWS": 16, "COLUMNS": 128}
+    whole = {"HAS_RESIDUAL": True, "RELU": True, **tile}
+    finish = {"SLICES": 128, "COLUMNS": 16}
+    of_kernel = {
+        "sum_moments": (kernels.sum_moments, tile),
+        "finish_moments": (kernels.finish_moments, finish),
+        "normalise": (kernels.normalise, whole),
+        "sum_gradients": (kernels.sum_gradients, {"RELU": True, **tile}),
+        "finish_gradients": (kernels.finish_gradients, finish),
+        "propagate": (kernels.propagate, whole),
+    }
+    maps = ("x", "y", "gradient", "residual", "of_x", "of_residual")
+    vectors = ("sums", "mean", "inverse_std", "running_mean", "running_var", "weight", "bias")
+    types = dict.fromkeys(maps, "*bf16")
+    types |= dict.fromkeys((*vectors, "totals", "of_weight", "of_bias"), "*fp32")
+    types |= dict.fromkeys(("rows", "channels", "groups", "slices", "slice_rows"), "i32")
+    types |= dict.fromkeys(("eps", "momentum"), "fp32")
+    return triton_samples.needs(of_kernel, types, warps=4)
+
+
+if __name__ == "__main__":
+    triton_samples.main(interpreted, compiled)
