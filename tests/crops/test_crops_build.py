@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import cv2
-import needs
 import numpy as np
 import pytest
 from crop_samples import picture, write_video
@@ -229,20 +228,9 @@ def test_other_settings_do_not_go_on_from_the_shards_of_these(data, monkeypatch)
     assert run(data, SETTINGS.model_copy(update={"every": 4})) == wanted
 
 
-@pytest.fixture
-def small_scratch(tmp_path, monkeypatch):
-    """Scratch on a disk of 64 KB, where this may be mounted."""
-    needs.require("the right to mount a disk")
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
-    subprocess.run(mount, check=True)
-    monkeypatch.setenv("DVC_ROOT", str(folder))
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def test_a_full_scratch_is_named_and_the_run_goes_on_elsewhere(data, small_scratch, monkeypatch):
+def test_a_full_scratch_is_named_and_the_run_goes_on_elsewhere(data, disk_of, monkeypatch):
+    small_scratch = disk_of("64k")
+    monkeypatch.setenv("DVC_ROOT", str(small_scratch))
     with pytest.raises(BadInput, match=r"the disk is full \(No space left on device\); make room"):
         run(data)
     assert not (data / "crops.lmdb").exists()
