@@ -1,15 +1,63 @@
-"""What all tests share: one thread a process, and the real data where they are at hand."""
+"""What all tests share: one thread a process, GPUs, reasons for skipping, and the real data.
+
+Tests see a GPU only under `pytest -m gpu`, which selects those that are marked `gpu`: the others
+are written for CPUs, and their two processes would have to share the one GPU of a small machine.
+"""
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-torch.set_num_threads(1)
-
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "tests" / "plugins"))
+
+import needs  # noqa: E402
+
+torch.set_num_threads(1)
+ACCOUNT_FOR_SKIPS = "PASSERBY_ACCOUNT_FOR_SKIPS"
+"""Environment: if set, skipped tests are listed, and one whose need is there ends pytest with 1."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hide GPUs from tests for CPUs and from the processes that they start."""
+    if config.option.markexpr != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""  # read when CUDA starts, which it has not
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests that are marked `gpu` where no GPU is to be seen."""
+    if needs.need("a GPU").is_there():
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason=needs.reason("a GPU")))
+
+
+def skipped(config: pytest.Config) -> list[tuple[str, str]]:
+    """Name and reason of every test, or whole module, that was skipped."""
+    reports = config.pluginmanager.getplugin("terminalreporter").stats.get("skipped", [])
+    return [(each.nodeid, each.longrepr[2].removeprefix("Skipped: ")) for each in reports]
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Fail a run that is to account for its skipped tests and cannot."""
+    if os.environ.get(ACCOUNT_FOR_SKIPS) and exitstatus == pytest.ExitCode.OK:
+        _, is_faulty = needs.account(skipped(session.config))
+        if is_faulty:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """List skipped tests where that was asked for."""
+    if os.environ.get(ACCOUNT_FOR_SKIPS):
+        terminalreporter.section("skipped tests")
+        terminalreporter.write("".join(f"{line}\n" for line in needs.account(skipped(config))[0]))
 
 
 @pytest.fixture(scope="session")
@@ -19,14 +67,14 @@ def realdata(tmp_path_factory: pytest.TempPathFactory) -> Path:
     `PASSERBY_REALDATA` names the folder that holds the archives and their `assemble`;
     `PASSERBY_REALDATA_LAID_OUT`, if given, one where that was done already.
     """
+    needs.require("the archives of real data")
     laid_out = os.environ.get("PASSERBY_REALDATA_LAID_OUT")
     if laid_out:
         return Path(laid_out)
-    archives = os.environ.get("PASSERBY_REALDATA")
-    if not archives:
-        pytest.skip("needs the archives of real data: set PASSERBY_REALDATA to their folder")
     target = tmp_path_factory.mktemp("realdata")
     subprocess.run(
-        [Path(archives) / "assemble", "--to", target], check=True, stdout=subprocess.DEVNULL
+        [Path(os.environ["PASSERBY_REALDATA"]) / "assemble", "--to", target],
+        check=True,
+        stdout=subprocess.DEVNULL,
     )
     return target

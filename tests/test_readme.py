@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import needs
 import numpy as np
 import pytest
 import yaml
@@ -38,6 +39,23 @@ COMMANDS = [
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_ours_is_one_that_parses(command: str) -> None:
     cli.parser().parse_args(shlex.split(command)[1:])
+
+
+def test_the_targets_of_make_are_those_that_the_makefile_explains() -> None:
+    named = set(re.findall(r"(?:^|`)make (\w+)", TEXT, re.M))
+    explained = set(re.findall(r"^# make (\w+) ", (ROOT / "Makefile").read_text(), re.M))
+    assert {"repro", "test", "gpu"} <= named <= explained
+
+
+@pytest.mark.parametrize(("target", "wanted"), [("repro", 0), ("test", 1), ("gpu", 0)])
+def test_only_make_test_installs_what_tests_alone_need(
+    tmp_path: Path, target: str, wanted: int
+) -> None:
+    needs.require("the command 'make'")
+    command = ["make", "--dry-run", f"VENV={tmp_path / 'venv'}", target]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.count("-r requirements/4-tests.txt") == wanted
+    assert done.stdout.count("-r requirements/1-torch.txt") == 1
 
 
 def test_every_verb_is_shown() -> None:

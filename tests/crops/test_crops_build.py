@@ -228,20 +228,9 @@ def test_other_settings_do_not_go_on_from_the_shards_of_these(data, monkeypatch)
     assert run(data, SETTINGS.model_copy(update={"every": 4})) == wanted
 
 
-@pytest.fixture
-def small_scratch(tmp_path, monkeypatch):
-    """Scratch on a disk of 64 KB, where this may be mounted."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a small disk cannot be mounted here (needs root)")
-    monkeypatch.setenv("DVC_ROOT", str(folder))
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def test_a_full_scratch_is_named_and_the_run_goes_on_elsewhere(data, small_scratch, monkeypatch):
+def test_a_full_scratch_is_named_and_the_run_goes_on_elsewhere(data, disk_of, monkeypatch):
+    small_scratch = disk_of("64k")
+    monkeypatch.setenv("DVC_ROOT", str(small_scratch))
     with pytest.raises(BadInput, match=r"the disk is full \(No space left on device\); make room"):
         run(data)
     assert not (data / "crops.lmdb").exists()

@@ -264,19 +264,8 @@ def test_a_failed_write_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of 1 MB, where this may be mounted."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("a small disk cannot be mounted here (needs root)")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def test_a_full_disk_is_named_and_leaves_nothing(small_disk):
+def test_a_full_disk_is_named_and_leaves_nothing(disk_of):
+    small_disk = disk_of("1m")
     with pytest.raises(BadInput) as error, writing(small_disk / "crops.lmdb") as writer:
         for name in "abcd":
             writer.add(make_source(f"de+bonn+{name}", count=1000))

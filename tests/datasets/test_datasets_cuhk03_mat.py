@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import needs
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,7 +15,8 @@ from passerby import cli, seeds
 from passerby.datasets import cuhk03, cuhk03_mat, cuhk03_testsets
 from passerby.errors import BadInput
 
-h5py = pytest.importorskip("h5py", reason="needs h5py: pip install h5py")
+needs.require("the package 'h5py'")
+import h5py  # noqa: E402
 
 PEOPLE = (2, 1, 1, 1, 1)
 LACKING = ((1, 2, 1), (1, 2, 5), (3, 1, 10))

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from passerby.models.products import where_it_is_fast
 
@@ -16,7 +15,6 @@ def test_products_are_those_of_numpy() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_gives_whole_float32() -> None:
     rng = np.random.default_rng(0)
     query = rng.normal(size=(64, 2_048)).astype(np.float32)

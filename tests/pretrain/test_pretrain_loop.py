@@ -1,3 +1,4 @@
+import needs
 import pytest
 import torch
 from pretrain_samples import ARM, ENCODER, write_crops, write_people
@@ -145,7 +146,9 @@ def test_weights_that_are_no_numbers_are_not_saved(group, crops, tmp_path):
 
 
 def test_tensorboard_files_hold_the_curves(group, crops, tmp_path, monkeypatch):
-    loading = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    needs.require("the package 'tensorboard'")
+    from tensorboard.backend.event_processing import event_accumulator as loading
+
     from passerby.training.boards import Board
 
     monkeypatch.setenv("PASSERBY_TENSORBOARD", str(tmp_path / "boards"))

@@ -24,10 +24,12 @@ from pretrain_samples import (
     write_start,
 )
 
+from passerby import files
 from passerby.crops import source
 from passerby.datasets import index
 from passerby.models import init_file
 from passerby.pretrain import monitor
+from passerby.pretrain.run import Job
 from passerby.settings import Encoder, Mining
 from passerby.training import launch
 
@@ -193,6 +195,37 @@ def test_an_unfinished_run_with_other_settings_is_named_and_left(tmp_path):
     assert "a run with other settings:\n  arm.epochs: saved 4, asked 1\n" in said
     assert "  arm.temperature: saved 0.1, asked 0.3\nask for what was saved, or delete" in said
     assert checkpoints(tmp_path, "checkpoint.pt")(), "the other run's checkpoint is gone"
+
+
+def test_an_unfinished_run_on_another_kind_of_device_is_named_and_left(tmp_path):
+    """Its job is made to say that it began on a GPU."""
+    prepare(tmp_path, SHORT.model_copy(update={"epochs": 1}))
+    process = started(tmp_path)
+    (path,) = wait_for(checkpoints(tmp_path, "job.json"))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    wait_for(lambda: not living(tmp_path), limit_s=5)
+    job = Job.model_validate(files.read_json(path))
+    assert job.device == "cpu"
+    begun = job.model_copy(update={"device": "cuda"})
+    files.write_json(path, begun.model_dump(mode="json"))
+    left = path.parent.rename(path.parent.with_name(files.fingerprint(begun.contract_of_run())))
+    code, said = run(tmp_path)
+    assert code == 0, said
+    assert f"pretrain: not gone on from {left}, a run with other settings:\n" in said
+    assert "\n  device: saved 'cuda', asked 'cpu'\nask for what was saved" in said
+    assert (left / "job.json").exists()
+
+
+def test_an_unfinished_run_of_another_version_is_named_and_left(tmp_path):
+    prepare(tmp_path, SHORT.model_copy(update={"epochs": 1}))
+    old = tmp_path / "scratch" / "pretrain@moco" / "0123456789abcdef" / "job.json"
+    files.write_json(old, {"name": "moco", "colour": "green"})
+    code, said = run(tmp_path)
+    assert code == 0, said
+    assert f"not gone on from {old.parent}, a run with other settings:\n" in said
+    assert "  its job was written by another version of passerby\n" in said
+    assert old.exists()
 
 
 def test_mined_positives_in_two_processes_stay_in_step_and_end_alike(tmp_path):

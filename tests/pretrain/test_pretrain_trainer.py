@@ -1,8 +1,7 @@
 import copy
-import os
-import shutil
 from dataclasses import replace
 
+import needs
 import pytest
 import torch
 import torch.nn.functional as F
@@ -190,9 +189,7 @@ def test_the_backbone_that_is_looked_at_is_a_copy_that_trains_nothing(group, cro
 
 @pytest.mark.slow
 def test_compiled_encoders_train_what_plain_ones_do(group, crops):
-    pytest.importorskip("torch._inductor")
-    if not _compiler():
-        pytest.skip("no C++ compiler here, which torch.compile needs on a CPU")
+    needs.require("a C++ compiler")
     plain, source = made(crops, group, torch.float64)
     compiled, _ = made(crops, group, torch.float64, compile=True)
     for step in range(2):
@@ -203,8 +200,3 @@ def test_compiled_encoders_train_what_plain_ones_do(group, crops):
     assert list(compiled.state()["query_encoder"]) == list(plain.state()["query_encoder"])
     for name, tensor in plain.query_encoder.state_dict().items():
         torch.testing.assert_close(compiled.query_encoder.state_dict()[name], tensor)
-
-
-def _compiler() -> bool:
-    names = (os.environ.get("CXX"), "g++", "clang++")
-    return any(name and shutil.which(name) for name in names)

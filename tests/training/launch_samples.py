@@ -21,6 +21,9 @@ def main(folder: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if what == "wait":
         wait(folder, rank)
+    if what == "interfaces":
+        names = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME")
+        files.write_json(folder / "interfaces.json", [os.environ[name] for name in names])
     if what in ("collect", "crash"):
         collect(folder)
 

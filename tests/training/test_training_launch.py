@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import needs
 import pytest
 
 from passerby import files
@@ -73,6 +74,48 @@ def test_processes_refuses_what_is_no_number_from_1_on(monkeypatch, text):
         launch.processes(1)
     wanted = f"PASSERBY_PROCESSES={text}: a number of processes from 1 on was wanted"
     assert str(refused.value) == wanted
+
+
+@pytest.mark.parametrize(("asked", "gpus", "found"), [(2, 1, "1 GPU"), (9, 8, "8 GPUs")])
+def test_more_processes_than_gpus_are_refused(monkeypatch, asked, gpus, found):
+    monkeypatch.setenv("PASSERBY_PROCESSES", str(asked))
+    with pytest.raises(BadInput) as refused:
+        launch.processes(gpus)
+    assert str(refused.value) == (
+        f"PASSERBY_PROCESSES={asked}: this machine has {found}, and each process needs one of its "
+        f"own; set it to at most {gpus}, or unset it"
+    )
+
+
+def test_as_many_processes_as_gpus_and_any_number_without_gpus_are_accepted(monkeypatch):
+    monkeypatch.setenv("PASSERBY_PROCESSES", "8")
+    assert launch.processes(8) == 8
+    assert launch.processes(0) == 8
+
+
+@pytest.mark.slow
+def test_a_machine_whose_name_has_no_address_launches_like_any_other(tmp_path):
+    """Otherwise torchrun tries to resolve the name for minutes."""
+    needs.require("the right to rename the machine")
+    (tmp_path / "do").write_text("collect")
+    command = ["unshare", "--map-root-user", "--uts", "sh", "-c"]
+    command += ['hostname no-such-host.invalid && exec "$0" -c "$1" "$2"']
+    command += [sys.executable, LAUNCH, str(tmp_path)]
+    done = subprocess.run(command, timeout=60, check=False)
+    assert done.returncode == 0
+    assert files.read_json(tmp_path / "found-1.json")["gathered"] == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chosen", [None, "eth7"])
+def test_collectives_go_over_loopback_unless_the_user_chose(tmp_path, monkeypatch, chosen):
+    for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
+        if chosen:
+            monkeypatch.setenv(name, chosen)
+        else:
+            monkeypatch.delenv(name, raising=False)
+    torchrun(tmp_path, "interfaces", processes=1)
+    assert files.read_json(tmp_path / "interfaces.json") == [chosen or "lo"] * 2
 
 
 @pytest.mark.slow

@@ -1,10 +1,10 @@
 """Detectors: real nets on a real street, and refusals where one is absent or another."""
 
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
+import needs
 import numpy as np
 import pytest
 
@@ -134,9 +134,8 @@ def test_real_detectors_find_the_people_of_a_real_street(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     if method == "ultralytics":
-        if find_spec("ultralytics") is None:  # not imported here: it changes how numbers print
-            pytest.skip("needs the package 'ultralytics'")
-        pytest.importorskip("openvino")
+        needs.require("the package 'ultralytics'")
+        needs.require("the package 'openvino'")
     section = settings.Detect.model_validate(
         {"method": method, "model": str(realdata / "models" / model), "tracker": "none"}
     )

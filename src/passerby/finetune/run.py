@@ -59,8 +59,9 @@ def finetune(job: Job, out: str | Path, quiet: bool = False) -> ModelCard:
         The card of the model.
 
     Raises:
-        BadInput: weights for another encoder, batches that cannot be made, a network that cannot
-            be kept as a model, a damaged image, a loss that is no number.
+        BadInput: more processes than there are GPUs, weights for another encoder, batches that
+            cannot be made, a network that cannot be kept as a model, a damaged image, a loss that
+            is no number.
         Stopped: SIGTERM came; what was done is in scratch.
     """
     kind = processes.device_kind()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from passerby import files
 from passerby.crops.store import CropStore
@@ -30,6 +31,8 @@ class Job(Section):
     encoder: Encoder
     threads: int
     number_format: str
+    device: str
+    """Kind of device, `cpu` or `cuda`: views and sums differ between them."""
     crops: str
     init: str
     benchmark: str
@@ -44,6 +47,7 @@ class Job(Section):
         """What decides the result; where files lie and how many processes share it does not.
 
         The number of processes moves the last digits: a run that goes on with another one says so.
+        The kind of device moves more than that, so a run never goes on on another one.
         """
         paths = {"crops", "init", "benchmark", "benchmark_root", "out"}
         told = self.model_dump(mode="json", exclude=paths)
@@ -76,10 +80,12 @@ def pretrain(
             while it runs.
 
     Raises:
-        BadInput: crops, start or settings cannot be used.
+        BadInput: crops, start or settings cannot be used, or more processes were asked for than
+            there are GPUs.
         Stopped: SIGTERM came; what was done is in scratch.
     """
     kind = processes.device_kind()
+    count = launch.processes(torch.cuda.device_count() if kind == "cuda" else 0)
     CropStore(crops)  # what cannot be used is refused before anything starts
     boards.require()
     if arm.monitor.every_epochs or arm.monitor.hold_out:
@@ -90,6 +96,7 @@ def pretrain(
         encoder=encoder,
         threads=threads,
         number_format=precision.decide(arm.precision, kind),
+        device=kind,
         crops=str(Path(crops).resolve()),
         init=str(Path(init).resolve()),
         benchmark=str(Path(benchmark[0]).resolve()),
@@ -101,7 +108,6 @@ def pretrain(
             "benchmark": files.sha256(benchmark[0]),
         },
     )
-    count = launch.processes(torch.cuda.device_count() if kind == "cuda" else 0)
     contract = job.contract_of_run()
     with files.scratch(f"pretrain@{name}", contract) as folder:
         _say_what_is_left(folder, contract)
@@ -116,11 +122,19 @@ def _say_what_is_left(folder: Path, contract: Mapping[str, Any]) -> None:
     if (folder / JOB).exists():
         return
     for other in sorted(folder.parent.glob(f"*/{JOB}")):
-        before = Job.model_validate(files.read_json(other)).contract_of_run()
-        lines = "\n  ".join(checkpoint.differences(before, contract))
+        lines = "\n  ".join(_differences(files.read_json(other), contract))
         print(
             f"pretrain: not gone on from {other.parent}, a run with other settings:\n  {lines}\n"
             "ask for what was saved, or delete that folder",
             file=sys.stderr,
             flush=True,
         )
+
+
+def _differences(saved: Mapping[str, Any], contract: Mapping[str, Any]) -> list[str]:
+    """How the contract of a saved job differs from the one asked for, a line each."""
+    try:
+        before = Job.model_validate(saved).contract_of_run()
+    except ValidationError:
+        return ["its job was written by another version of passerby"]
+    return checkpoint.differences(before, contract)

@@ -40,13 +40,20 @@ def processes(accelerators: int) -> int:
         accelerators: GPUs that this machine has.
 
     Raises:
-        BadInput: the variable is not a number above 0.
+        BadInput: the variable is not a number above 0, or there are GPUs and it asks for more
+            processes than there are GPUs: each process trains on a GPU of its own.
     """
     text = os.environ.get("PASSERBY_PROCESSES", "")
     if not text:
         return max(accelerators, 1)
     if not text.isdecimal() or int(text) < 1:
         raise BadInput(f"PASSERBY_PROCESSES={text}: a number of processes from 1 on was wanted")
+    if int(text) > accelerators > 0:
+        found = "1 GPU" if accelerators == 1 else f"{accelerators} GPUs"
+        raise BadInput(
+            f"PASSERBY_PROCESSES={text}: this machine has {found}, and each process needs one of "
+            f"its own; set it to at most {accelerators}, or unset it"
+        )
     return int(text)
 
 
@@ -67,6 +74,9 @@ def torchrun(module: str, folder: Path, count: int, threads: int) -> None:
     for name in (OUTCOME, STOP):
         (folder / name).unlink(missing_ok=True)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    # Otherwise the workers look for each other under the host's name, and wait for minutes where
+    # that name has no address.
+    command += ["--local-addr", "127.0.0.1"]
     command += ["--nproc-per-node", str(count), "--module", module, str(folder)]
     # A session of its own: a terminal's Ctrl-C reaches the launcher alone, which then asks nicely.
     with _stop_requests(folder / STOP) as running:
@@ -79,10 +89,14 @@ def torchrun(module: str, folder: Path, count: int, threads: int) -> None:
 
 
 def _environment(threads: int) -> dict[str, str]:
-    """The workers' environment: threads fixed, gloo on loopback: all are on this machine."""
+    """The workers' environment: threads fixed, gloo and NCCL on loopback unless the user chose.
+
+    All workers are on this machine.
+    """
     own = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     own[_LAUNCHER] = str(os.getpid())
-    return {"GLOO_SOCKET_IFNAME": "lo", **os.environ, **own}
+    loopback = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
+    return {**loopback, **os.environ, **own}
 
 
 @contextlib.contextmanager

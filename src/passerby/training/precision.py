@@ -6,6 +6,7 @@ took 1.6 times as long in bf16 as in float32 (torch 2.13, one thread). What was 
 the run's contract, so that a run never changes format half way.
 """
 
+import ctypes
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,10 @@ import torch
 
 Decided = Literal["fp32", "bf16"]
 _TELLING = ("vendor_id", "flags", "Features")  # x86's, x86's, ARM's
+_CAPABILITY_MAJOR = 75
+"""`CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR` of CUDA's driver."""
+_AMPERE = 8
+"""The first GPUs with bf16 units have this compute capability."""
 
 
 def decide(asked: str, device: str) -> Decided:
@@ -38,8 +43,29 @@ def autocast(device: str, precision: str) -> torch.autocast:
 
 def _has_bf16(device: str) -> bool:
     if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return torch.version.hip is not None or _capability_major() >= _AMPERE
     return is_worth_it(cpu_words())
+
+
+def _capability_major() -> int:
+    """First digit of the first GPU's compute capability, which CUDA's driver tells.
+
+    `torch.cuda.is_bf16_supported` knows it too, but it creates a CUDA context first: a launcher
+    would then hold GPU memory for as long as its workers train.
+
+    Raises:
+        RuntimeError: the driver refuses to answer.
+    """
+    driver = ctypes.CDLL("libcuda.so.1")
+    device, major = ctypes.c_int(), ctypes.c_int()
+    code = (
+        driver.cuInit(0)
+        or driver.cuDeviceGet(ctypes.byref(device), 0)
+        or driver.cuDeviceGetAttribute(ctypes.byref(major), _CAPABILITY_MAJOR, device)
+    )
+    if code:
+        raise RuntimeError(f"CUDA's driver did not tell the GPU's compute capability: error {code}")
+    return major.value
 
 
 def is_worth_it(words: set[str]) -> bool:
