@@ -12,7 +12,7 @@ upstream function (`path:function` inside the package):
 | I2 | `data/build.py` | imports `torch._six`, gone since torch 2.0 |
 | I3 | `data/build.py`, `evaluation/testing.py` | import `collections.Mapping`, gone since 3.10 |
 | I5 | `utils/logger.py:setup_logger` | the trainer writes its log to stdout |
-| I6 | `utils/compute_dist.py`, `data/datasets/bases.py`, `solver/optim/lamb.py` | import faiss, tabulate and TensorBoard, which nothing here calls |
+| I6 | `utils/compute_dist.py` and others | import faiss, tabulate, TensorBoard, not called here |
 | D1 | `data/data_utils.py:DataLoaderX` | needs CUDA streams whatever the device |
 | D2 | `data/data_utils.py:BackgroundGenerator` | a damaged image makes training wait for ever |
 | D3 | `data/data_utils.py:read_image` | RGBA, CMYK and palette images keep their channels |
@@ -30,8 +30,9 @@ upstream function (`path:function` inside the package):
 
 Rows that the trainer avoids instead: D4 and M3 (`bridge.check_batch`), D5 to D9 (our own data set),
 D10 (draws by name), S3 (no AMPTrainer), S4 to S7 and T1 (`recipes`), S8 (no flat buffers), C1 to C7
-(our own checkpoints), G5 (`trainer.Storage`: accuracies stay on the device), E2 to E7 and H1 (no evaluation inside training), H2 (`recipes.schedule`), M2
-and W1 (weights come through `start`). M5, the YAML of RegNet and EfficientNet, is not come near.
+(our own checkpoints), G5 (`trainer.Storage`), E2 to E7 and H1 (no evaluation inside training), H2
+(`recipes.schedule`), M2 and W1 (weights come through `start`). M5, the YAML of RegNet and
+EfficientNet, is not come near.
 """
 
 import collections
@@ -152,7 +153,7 @@ class Loader(torch.utils.data.DataLoader):
         super().__init__(**{**options, **own})
 
     def __iter__(self) -> Iterator[dict[str, Any]]:  # type: ignore[override]
-        batches = super().__iter__()
+        batches: Any = super().__iter__()
         try:
             yield from map(self._on_device, batches)
         except BadInput as error:
@@ -306,9 +307,9 @@ def _repair() -> None:
         place.cross_entropy_loss = losses.cross_entropy_loss  # G2
         place.triplet_loss = triplet_loss  # G3
     softmax = sys.modules["fastreid.layers.any_softmax"]
-    softmax.CosSoftmax.forward = losses.cos_softmax  # type: ignore[attr-defined]  # G4
-    softmax.ArcSoftmax.forward = losses.arc_softmax  # type: ignore[attr-defined]  # G4
-    softmax.CircleSoftmax.forward = losses.circle_softmax  # type: ignore[attr-defined]  # G4
+    softmax.CosSoftmax.forward = losses.cos_softmax  # G4
+    softmax.ArcSoftmax.forward = losses.arc_softmax  # G4
+    softmax.CircleSoftmax.forward = losses.circle_softmax  # G4
     fastreid.engine.defaults.build_optimizer = build_optimizer  # S1, S2
     fastreid.engine.defaults.DistributedDataParallel = DataParallel  # P2
     evaluator = fastreid.evaluation.reid_evaluation.ReidEvaluator
