@@ -70,14 +70,15 @@ def check_batch(people: int, per_batch: int, processes: int) -> None:
 
 
 class EpochSampler(torch.utils.data.Sampler[Drawn]):
-    """The images of one epoch, drawn by fast-reid's P x K sampler from a stream of the epoch's own.
+    """The images of an epoch, drawn by fast-reid's P x K sampler from a stream of the epoch's own.
 
     Any step can then be made again without those before it (rows D10, C6). Upstream's sampler runs
     through all epochs and draws its seed from the global generator.
 
     Attributes:
-        epoch: The epoch that the next `iter` draws, from 0.
+        epoch: The epoch that the next `iter` begins with, from 0.
         first: The iteration of that epoch from which on images are handed out, from 0.
+        epochs: How many epochs the next `iter` draws, one after the other.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class EpochSampler(torch.utils.data.Sampler[Drawn]):
         iterations: int,
         seed: int,
     ) -> None:
-        self.epoch, self.first = 0, 0
+        self.epoch, self.first, self.epochs = 0, 0, 1
         self._images, self._images_per_person = images, images_per_person
         self._rank, self._world = (
             fastreid.utils.comm.get_rank(),
@@ -98,20 +99,27 @@ class EpochSampler(torch.utils.data.Sampler[Drawn]):
         self._iterations, self._seed = iterations, seed
 
     def __len__(self) -> int:
-        return self._batch * self._iterations
+        return self._batch * (self._iterations * self.epochs - self.first)
 
     def __iter__(self) -> Iterator[Drawn]:
+        first = self.first
+        for epoch in range(self.epoch, self.epoch + self.epochs):
+            yield from self._drawn(epoch, first)
+            first = 0
+
+    def _drawn(self, epoch: int, first: int) -> Iterator[Drawn]:
+        """The images of one epoch, from an iteration of it on."""
         sampler = fastreid.data.samplers.NaiveIdentitySampler(
             self._images,
             self._batch,
             self._images_per_person,
             # It goes to `numpy.random.seed`, which takes 32 bits.
-            seed=seeds.number(self._seed, "batches", self.epoch) % 2**32,
+            seed=seeds.number(self._seed, "batches", epoch) % 2**32,
         )
         # At once: it draws from numpy's global generator, which augmentation draws from too.
-        indices = list(itertools.islice(iter(sampler), len(self)))
-        for place in range(self.first * self._batch, len(indices)):
-            yield Drawn(self.epoch, place * self._world + self._rank, indices[place])
+        indices = list(itertools.islice(iter(sampler), self._batch * self._iterations))
+        for place in range(first * self._batch, len(indices)):
+            yield Drawn(epoch, place * self._world + self._rank, indices[place])
 
 
 class Augmented(fastreid.data.common.CommDataset):

@@ -12,6 +12,7 @@ upstream function (`path:function` inside the package):
 | I2 | `data/build.py` | imports `torch._six`, gone since torch 2.0 |
 | I3 | `data/build.py`, `evaluation/testing.py` | import `collections.Mapping`, gone since 3.10 |
 | I5 | `utils/logger.py:setup_logger` | the trainer writes its log to stdout |
+| I6 | `utils/compute_dist.py` and others | import faiss, tabulate, TensorBoard, not called here |
 | D1 | `data/data_utils.py:DataLoaderX` | needs CUDA streams whatever the device |
 | D2 | `data/data_utils.py:BackgroundGenerator` | a damaged image makes training wait for ever |
 | D3 | `data/data_utils.py:read_image` | RGBA, CMYK and palette images keep their channels |
@@ -19,19 +20,25 @@ upstream function (`path:function` inside the package):
 | M1 | `modeling/meta_arch/*.py:preprocess_image` | normalises the caller's tensor in place |
 | S1 | `solver/build.py:build_optimizer` | with torch 2 no weight is ever changed, silently |
 | S2 | `solver/build.py:get_default_optimizer_params` | freezing `b1` freezes `b1_head` too |
+| G1 | `modeling/meta_arch/*.py:forward` | a GPU is waited for in each step: are labels negative? |
+| G2 | `losses/cross_entroy_loss.py:cross_entropy_loss` | and for each loss: how many are not 0? |
+| G3 | `losses/triplet_loss.py:triplet_loss` | and for each soft margin: is it infinite? |
+| G4 | `layers/any_softmax.py` | and twice for each softmax with a margin: which labels are -1? |
 | E1 | `evaluation/reid_evaluation.py:ReidEvaluator` | runs `make` inside the installation |
 | P1 | `utils/comm.py:get_local_rank` | asserts a group that only its own launcher makes |
 | P2 | `engine/defaults.py:DefaultTrainer` | asks DDP for a GPU on a CPU |
 
 Rows that the trainer avoids instead: D4 and M3 (`bridge.check_batch`), D5 to D9 (our own data set),
 D10 (draws by name), S3 (no AMPTrainer), S4 to S7 and T1 (`recipes`), S8 (no flat buffers), C1 to C7
-(our own checkpoints), E2 to E7 and H1 (no evaluation inside training), H2 (`recipes.schedule`), M2
-and W1 (weights come through `start`). M5, the YAML of RegNet and EfficientNet, is not come near.
+(our own checkpoints), G5 (`trainer.Storage`), E2 to E7 and H1 (no evaluation inside training), H2
+(`recipes.schedule`), M2 and W1 (weights come through `start`). M5, the YAML of RegNet and
+EfficientNet, is not come near.
 """
 
 import collections
 import collections.abc
 import contextlib
+import importlib
 import importlib.metadata
 import logging
 import os
@@ -43,9 +50,11 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageOps
 
 from passerby.errors import BadInput
+from passerby.finetune import losses
 from passerby.vision import torchvision as torchvision  # I1: before anything of fastreid
 
 VERSION = "1.4.0"
@@ -70,17 +79,44 @@ def check_version() -> None:
         )
 
 
+class _Lent(types.ModuleType):
+    """I6: stands for a package while fastreid is imported; whoever uses it later gets the real one.
+
+    Args:
+        name: Of the package.
+        functions: Names that fastreid takes out of it as it is imported, and calls later if at all.
+    """
+
+    def __init__(self, name: str, *functions: str) -> None:
+        super().__init__(name)
+        for function in functions:
+            setattr(self, function, lambda *a, _f=function, **k: self.__getattr__(_f)(*a, **k))
+
+    def __getattr__(self, name: str) -> Any:
+        if sys.modules.get(self.__name__) is self:  # fastreid is still being imported
+            raise AttributeError(name)
+        return getattr(importlib.import_module(self.__name__), name)
+
+
 @contextlib.contextmanager
 def _names_that_are_gone() -> Iterator[None]:
-    """I2, I3: give fastreid, while it is imported, two names that torch and Python dropped."""
+    """I2, I3, I6: lend fastreid, while it is imported, what it asks for in vain or needlessly."""
     six = types.ModuleType("torch._six")
     six.string_classes = str  # type: ignore[attr-defined]
-    sys.modules["torch._six"] = six
+    faiss = _Lent("faiss")
+    faiss.METRIC_L2 = 1  # type: ignore[attr-defined]  # a default value of fastreid's
+    board = _Lent("torch.utils.tensorboard", "SummaryWriter")
+    lent = {each.__name__: each for each in (six, faiss, board, _Lent("tabulate", "tabulate"))}
+    before = {name: sys.modules[name] for name in lent if name in sys.modules}
+    sys.modules.update(lent)
     collections.Mapping = collections.abc.Mapping  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        del sys.modules["torch._six"], collections.Mapping  # type: ignore[attr-defined]
+        for name in lent:
+            del sys.modules[name]
+        sys.modules.update(before)
+        del collections.Mapping  # type: ignore[attr-defined]
 
 
 check_version()
@@ -104,7 +140,8 @@ class Loader(torch.utils.data.DataLoader):
     No CUDA stream and no thread that fetches ahead: what a data set or a worker raises reaches the
     caller, a refusal as it was, without the worker's trace. The batch goes to the GPU where there
     is one, as upstream's does. torch puts it together: the same values as upstream's collator,
-    which adds picture by picture to zeros, in half of the time.
+    which adds picture by picture to zeros, in half of the time. Workers live as long as an
+    iteration does: close it (`Generator.close`), and they have ended.
     """
 
     def __init__(self, local_rank: int, **options: Any) -> None:
@@ -116,10 +153,15 @@ class Loader(torch.utils.data.DataLoader):
         super().__init__(**{**options, **own})
 
     def __iter__(self) -> Iterator[dict[str, Any]]:  # type: ignore[override]
+        batches: Any = super().__iter__()
         try:
-            yield from map(self._on_device, super().__iter__())
+            yield from map(self._on_device, batches)
         except BadInput as error:
             raise BadInput(str(error).rpartition("BadInput: ")[2].strip()) from None
+        finally:
+            # Else they would stay for as long as somebody keeps the error and its trace.
+            if self.num_workers:
+                batches._shutdown_workers()
 
     def _on_device(self, batch: dict[str, Any]) -> dict[str, Any]:
         """The batch, its tensors on the GPU if there is one."""
@@ -155,7 +197,36 @@ def preprocess_image(
 ) -> torch.Tensor:
     """M1: the normalised batch, `(B, 3, H, W)` from 0..255; leaves its argument as it is."""
     images = batched_inputs["images"] if isinstance(batched_inputs, dict) else batched_inputs
+    if images.is_cuda:  # as the trunk's weights lie there (`trainer.TRUNKS`)
+        images = images.contiguous(memory_format=torch.channels_last)
     return (images - self.pixel_mean) / self.pixel_std
+
+
+def triplet_loss(
+    embedding: torch.Tensor,
+    targets: torch.Tensor,
+    margin: float,
+    norm_feat: bool,
+    hard_mining: bool,
+) -> torch.Tensor:
+    """G3: stands in for `losses/triplet_loss.py:triplet_loss`; distances and mining are upstream's.
+
+    Args:
+        embedding: Features `(B, D)`.
+        targets: Labels, int64 `(B,)`.
+        margin: 0 for a soft margin.
+        norm_feat: Whether features are compared by their cosine.
+        hard_mining: Whether a picture is compared with the two hardest ones, or with all, weighted.
+    """
+    upstream = sys.modules["fastreid.modeling.losses.triplet_loss"]
+    measure = upstream.cosine_dist if norm_feat else upstream.euclidean_dist
+    mine = upstream.hard_example_mining if hard_mining else upstream.weighted_example_mining
+    same = targets[:, None] == targets[None, :]
+    nearer, farther = mine(measure(embedding, embedding), same.float(), (~same).float())
+    if margin > 0:
+        ones = torch.ones_like(farther)
+        return F.margin_ranking_loss(farther, nearer, ones, margin=margin)
+    return losses.soft_margin_loss(farther, nearer)
 
 
 def build_optimizer(
@@ -217,6 +288,11 @@ def join_processes() -> None:
     fastreid.utils.comm._LOCAL_PROCESS_GROUP = local
 
 
+def _in_training(ours: Callable[..., Any], upstreams: Callable[..., Any]) -> Callable[..., Any]:
+    """A forward pass that is ours in training and upstream's in inference."""
+    return lambda self, inputs: (ours if self.training else upstreams)(self, inputs)
+
+
 def _repair() -> None:
     """Put the repairs in their places, each in the one module that calls it."""
     fastreid.data.build.DataLoaderX = Loader  # D1, D2
@@ -224,6 +300,16 @@ def _repair() -> None:
     fastreid.data.transforms.transforms.to_tensor = to_tensor  # T2
     for name in ("Baseline", "MGN"):  # M1
         fastreid.modeling.meta_arch.META_ARCH_REGISTRY.get(name).preprocess_image = preprocess_image
+    for name, forward in (("Baseline", losses.forward_baseline), ("MGN", losses.forward_mgn)):  # G1
+        kind = fastreid.modeling.meta_arch.META_ARCH_REGISTRY.get(name)
+        kind.forward = _in_training(forward, kind.forward)
+    for place in (fastreid.modeling.meta_arch.baseline, fastreid.modeling.meta_arch.mgn):
+        place.cross_entropy_loss = losses.cross_entropy_loss  # G2
+        place.triplet_loss = triplet_loss  # G3
+    softmax = sys.modules["fastreid.layers.any_softmax"]
+    softmax.CosSoftmax.forward = losses.cos_softmax  # G4
+    softmax.ArcSoftmax.forward = losses.arc_softmax  # G4
+    softmax.CircleSoftmax.forward = losses.circle_softmax  # G4
     fastreid.engine.defaults.build_optimizer = build_optimizer  # S1, S2
     fastreid.engine.defaults.DistributedDataParallel = DataParallel  # P2
     evaluator = fastreid.evaluation.reid_evaluation.ReidEvaluator

@@ -65,7 +65,7 @@ def finetune(job: Job, out: str | Path, quiet: bool = False) -> ModelCard:
         Stopped: SIGTERM came; what was done is in scratch.
     """
     kind = processes.device_kind()
-    count = launch.processes(torch.cuda.device_count() if kind == "cuda" else 0)
+    count = launch.processes(torch.cuda.device_count() if kind == "cuda" else 0, default=1)
     job = job.model_copy(
         update={
             "processes": count,
@@ -170,14 +170,15 @@ class Keeper:
 
     def _between_steps(self) -> None:
         trainer = self._trainer
-        if self._main:
-            self._record()
         over = trainer.iter % trainer.iters_per_epoch == 0 or trainer.iter == trainer.max_iter
+        due = time.monotonic() - self._saved_at > self._job.plan.checkpoint_s
+        stop, due = _anybody(self._stop_asked(), due)
+        if over or stop or due:
+            trainer.settle()
+        self._record()
         if over:
             self._require_numbers()
             self._validate()
-        due = time.monotonic() - self._saved_at > self._job.plan.checkpoint_s
-        stop, due = _anybody(self._stop_asked(), due)
         if stop or due:
             self._save()
         if stop:
@@ -187,18 +188,12 @@ class Keeper:
             )
 
     def _record(self) -> None:
-        """Add the row of the step that was taken, and show how far training is."""
-        latest = {name: value[0] for name, value in self._trainer.storage.latest().items()}
-        row: dict[str, float] = {
-            "iteration": self._trainer.iter,
-            "loss": latest["total_loss"],
-            "accuracy": latest["cls_accuracy"],
-            "lr": latest["lr"],
-        }
-        for kind in ("loss_cls", "loss_triplet"):  # MGN's heads have one each
-            row[kind] = sum(value for name, value in latest.items() if name.startswith(kind))
-        self._tables[HISTORY].append(row)
-        self._line.step(note=f"loss {row['loss']:.3f}")
+        """Write down the rows whose numbers have come, and show how far training is."""
+        rows, self._trainer.rows = self._trainer.rows, []
+        if self._main:
+            for row in rows:
+                self._tables[HISTORY].append(row)
+                self._line.step(note=f"loss {row['loss']:.3f}")
 
     def _validate(self) -> None:
         """Score the held-out people if it is time, and keep the weights if they are the best."""
@@ -213,8 +208,7 @@ class Keeper:
 
     def _require_numbers(self) -> None:
         """Refuse to keep weights that are no finite numbers."""
-        state = self._trainer.network.state_dict()
-        broken = [name for name, value in state.items() if not _is_finite(value)]
+        broken = _not_finite(self._trainer.network.state_dict())
         if broken:
             raise BadInput(
                 f"finetune: after iteration {self._trainer.iter} {len(broken)} tensors hold values "
@@ -261,16 +255,22 @@ class Keeper:
     ) -> None:
         network, job = self._trainer.network, self._job
         network.load_state_dict(weights)
-        model.write(folder, network.cpu().eval(), self._trainer.cfg, job, header, scores)
+        plain = network.cpu().to(memory_format=torch.contiguous_format).eval()
+        model.write(folder, plain, self._trainer.cfg, job, header, scores)
         if job.held_out:
             items = job.labelled.split("train").of_people(job.held_out)
             who = f"{job.benchmark.name}: {len(job.held_out)} people held out of its training"
             calibrate(folder, items, job.labelled.protocol, who, job.threads)
 
 
-def _is_finite(value: Tensor) -> bool:
-    """Whether all of a tensor is; the sum, far quicker to look at, is finite only if all is."""
-    return bool(value.sum().isfinite() or value.isfinite().all())
+def _not_finite(state: Mapping[str, Tensor]) -> list[str]:
+    """Names of the tensors that hold a number that is not finite.
+
+    Their sums, far quicker to look at, are finite only if all is; they are fetched all at once.
+    """
+    sums = torch.stack([value.sum().isfinite() for value in state.values()]).tolist()
+    suspects = [name for name, finite in zip(state, sums, strict=True) if not finite]
+    return [name for name in suspects if not state[name].isfinite().all()]
 
 
 def _anybody(*mine: bool) -> tuple[bool, ...]:

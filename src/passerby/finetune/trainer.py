@@ -5,7 +5,9 @@ and what happens between two steps. Every step draws from streams that its numbe
 that goes on after any step ends with the bytes of one that nobody disturbed.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,6 +23,7 @@ from passerby.finetune.start import Start
 from passerby.models.small_maps import quick_on_small_maps
 from passerby.settings import Finetune
 from passerby.training import precision
+from passerby.training.processes import Watched
 
 TRUNKS = ("backbone", "b1", "b2", "b3")
 """Parts of fast-reid's models that run in bf16: all but heads and losses."""
@@ -41,6 +44,8 @@ class Trainer(fastreid.engine.DefaultTrainer):
     Attributes:
         iter: Steps done; while one is made, its number from 0.
         mean: Of the weights after the last steps, where that was asked for.
+        rows: Rows of the history whose numbers have come from the device; whoever writes them down
+            takes them out.
     """
 
     def __init__(
@@ -57,10 +62,12 @@ class Trainer(fastreid.engine.DefaultTrainer):
         self._images, self._plan, self._lowered = images, plan, lowered
         super().__init__(cfg)
         loop: Any = self._trainer
-        self._trainer: Any = Step(loop.model, loop.data_loader, loop.optimizer, None)
+        self._late = cfg.MODEL.DEVICE == "cuda" and can_skip(loop.optimizer)
+        self._trainer: Any = Step(loop.model, loop.data_loader, loop.optimizer, self._late)
         # Upstream's epoch is a pass over the images, whatever a schedule needs.
         self.iters_per_epoch, self.max_iter = run.per_epoch, run.iterations
         self.iter, self.mean = 0, RunningMean()
+        self.rows: list[dict[str, float]] = []
 
     @property
     def network(self) -> Any:
@@ -82,7 +89,10 @@ class Trainer(fastreid.engine.DefaultTrainer):
         quick_on_small_maps(model)
         for name in TRUNKS:
             if hasattr(model, name):
-                lower(getattr(model, name), cfg.MODEL.DEVICE, self._lowered)
+                trunk = getattr(model, name)
+                if cfg.MODEL.DEVICE == "cuda":  # as its units multiply; a CPU keeps its bytes
+                    trunk.to(memory_format=torch.channels_last)
+                lower(trunk, cfg.MODEL.DEVICE, self._lowered)
         # What a network draws as it trains (dropped paths) follows from the step alone.
         model.register_forward_pre_hook(self._seed_step)
         return model
@@ -115,39 +125,50 @@ class Trainer(fastreid.engine.DefaultTrainer):
         Raises:
             BadInput: the loss is no number any more; the weights are those before that step.
         """
-        self._open_epoch()
-        with fastreid.utils.events.EventStorage(self.iter) as self.storage:
-            self.before_train()
-            while self.iter < self.max_iter:
-                self._one_step()
-                between_steps()
-            self.after_train()
+        # One pass of the loader for the whole run: its workers make the batches of the next epoch
+        # while this one ends.
+        self.epoch, self.sampler.first = divmod(self.iter, self.iters_per_epoch)
+        self.sampler.epoch, self.sampler.epochs = self.epoch, self.run.epochs - self.epoch
+        batches = self._trainer._data_loader_iter = iter(self.data_loader)
+        try:
+            with Storage(self.iter) as self.storage:
+                self.before_train()
+                while self.iter < self.max_iter:
+                    self._one_step()
+                    between_steps()
+                self.settle()
+                self.after_train()
+        finally:
+            batches.close()
+
+    def settle(self) -> None:
+        """Wait for the numbers of all steps that were taken; their rows are then in `rows`.
+
+        Raises:
+            BadInput: a loss is no number; the weights are those before its step.
+        """
+        self._settle(0)
+
+    def _settle(self, coming: int) -> None:
+        """The same, but for the last so many steps."""
+        while len(self._trainer.taken) > coming:
+            self.rows.append(self._trainer.taken.popleft().row())
 
     def _one_step(self) -> None:
         if self.iter % self.iters_per_epoch == 0:
-            self._open_epoch()
+            self.epoch = self.iter // self.iters_per_epoch
             self.before_epoch()
         self.before_step()
         self._keep_frozen_still()
-        try:
-            self.run_step()
-        except FloatingPointError:
-            raise BadInput(
-                f"finetune: the loss of iteration {self.iter + 1} is no finite number; the weights "
-                "were not changed by it. Lower 'finetune.lr', or start from other weights"
-            ) from None
+        self.run_step()
         self.after_step()
+        self._trainer.taken[-1].lr = self.storage.latest()["lr"][0]
         self.iter += 1
+        self._settle(int(self._late))
         if self.iter > self.max_iter * (1 - self._plan.average_share):
             self.mean.add(self.network.state_dict())
         if self.iter % self.iters_per_epoch == 0 or self.iter == self.max_iter:
             self.after_epoch()
-
-    def _open_epoch(self) -> None:
-        """Let the loader hand out the batches of this step's epoch, from this step on."""
-        self.epoch, self.sampler.first = divmod(self.iter, self.iters_per_epoch)
-        self.sampler.epoch = self.epoch
-        self._trainer._data_loader_iter = iter(self.data_loader)
 
     def _seed_step(self, model: Any, inputs: Any) -> None:
         if not model.training:
@@ -200,24 +221,104 @@ class Trainer(fastreid.engine.DefaultTrainer):
         self.mean.resume(state["mean"])
 
 
-class Step(fastreid.engine.SimpleTrainer):
-    """fast-reid's step; whether its loss is a number is agreed on by all processes."""
+class Storage(fastreid.utils.events.EventStorage):
+    """fast-reid's, which keeps what it is given as it is (row G5).
 
-    def _write_metrics(self, loss_dict: dict[str, Tensor], data_time: float) -> None:
-        """Put the losses, their mean over the processes, into the event storage.
+    Upstream's makes a number of it, and so waits for the device at each step.
+    """
+
+    def put_scalar(self, name: str, value: Any, smoothing_hint: bool = True) -> None:
+        """Keep a number, or a tensor of one."""
+        self._latest_scalars[name] = (value, self.iter)
+
+
+@dataclass
+class Taken:
+    """A step that was taken, its numbers still on their way.
+
+    Attributes:
+        iteration: Its number, from 1.
+        names: Of the losses.
+        numbers: The losses, then the accuracy.
+        lr: Its rate.
+    """
+
+    iteration: int
+    names: tuple[str, ...]
+    numbers: Watched
+    lr: float = 0.0
+
+    def row(self) -> dict[str, float]:
+        """Its row of the history.
 
         Raises:
-            FloatingPointError: their sum is no finite number; in every process.
+            BadInput: the sum of the losses is no finite number.
+        """
+        *values, accuracy = self.numbers.numbers()
+        losses = dict(zip(self.names, values, strict=True))
+        total = sum(losses.values())
+        if not abs(total) < float("inf"):
+            raise BadInput(
+                f"finetune: the loss of iteration {self.iteration} is no finite number; the weights"
+                " were not changed by it. Lower 'finetune.lr', or start from other weights"
+            )
+        row = {"iteration": self.iteration, "loss": total, "accuracy": accuracy, "lr": self.lr}
+        for kind in ("loss_cls", "loss_triplet"):  # MGN's heads have one each
+            row[kind] = sum(value for name, value in losses.items() if name.startswith(kind))
+        return row
+
+
+class Step(fastreid.engine.SimpleTrainer):
+    """fast-reid's step; whether its loss is a number is agreed on by all processes.
+
+    Args:
+        model: What is trained.
+        data_loader: Of its batches.
+        optimizer: What trains it.
+        late: Whether nobody waits for the loss. The optimiser is then told on the device to leave
+            the weights alone from the first loss on that is no finite number, and whoever reads
+            `taken` later raises what has to be said.
+
+    Attributes:
+        taken: Steps whose numbers nobody has read yet, the oldest first.
+    """
+
+    def __init__(self, model: Any, data_loader: Any, optimizer: Any, late: bool) -> None:
+        super().__init__(model, data_loader, optimizer, None)
+        self.taken: deque[Taken] = deque()
+        self._late = late
+        self._spoilt = torch.zeros((), device=next(model.parameters()).device)
+
+    def _write_metrics(self, loss_dict: dict[str, Tensor], data_time: float) -> None:
+        """Note the losses, their mean over the processes, before the weights are changed.
+
+        Raises:
+            BadInput: their sum is no finite number; in every process.
         """
         values = torch.stack([value.detach().float() for value in loss_dict.values()])
         world = fastreid.utils.comm.get_world_size()
         if world > 1:
             torch.distributed.all_reduce(values)
-        losses = dict(zip(loss_dict, (values / world).tolist(), strict=True))
-        total = sum(losses.values())
-        if not abs(total) < float("inf"):
-            raise FloatingPointError
-        fastreid.utils.events.get_event_storage().put_scalars(total_loss=total, **losses)
+        values = values / world
+        storage = fastreid.utils.events.get_event_storage()
+        accuracy, _ = storage.latest()["cls_accuracy"]
+        numbers = Watched(torch.cat([values, accuracy.reshape(1)]))
+        taken = Taken(storage.iter + 1, tuple(loss_dict), numbers)
+        if self._late:
+            broken = values.isfinite().all().logical_not()
+            self._spoilt = torch.maximum(self._spoilt, broken.float())
+            self.optimizer.found_inf = self._spoilt
+        else:
+            taken.row()
+        self.taken.append(taken)
+
+
+def can_skip(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether an optimiser looks on the device whether it is to leave the weights alone.
+
+    Those that torch updates in one pass over memory do (`fused`), by their attribute `found_inf`.
+    """
+    return all(group.get("fused") for group in optimizer.param_groups)
 
 
 def _seed_all(seed: int, *name: str | int) -> None:

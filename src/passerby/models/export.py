@@ -14,10 +14,10 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from types import ModuleType
+from typing import Any, Literal
 
 import numpy as np
-import onnx
 import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
@@ -169,7 +169,7 @@ def to_onnx(module: nn.Module, statement: Statement, out: str | Path) -> Checked
         written = _traced(module.eval(), height_px, width_px)
     except RuntimeError as error:
         raise BadInput(f"{out}: cannot be written as ONNX: {first_line(error)}") from None
-    onnx.helper.set_model_props(written, {k: str(v) for k, v in statement.model_dump().items()})
+    _onnx().helper.set_model_props(written, {k: str(v) for k, v in statement.model_dump().items()})
     with files.written_whole(out) as beside:
         beside.write_bytes(written.SerializeToString(deterministic=True))
         return _require_close(out, measured(beside, module, height_px, width_px))
@@ -240,8 +240,9 @@ def _require_close(path: str | Path, found: Checked) -> Checked:
     return found
 
 
-def _traced(module: nn.Module, height_px: int, width_px: int) -> onnx.ModelProto:
-    """The graph of a network for pictures of one size, in batches of any length."""
+def _traced(module: nn.Module, height_px: int, width_px: int) -> Any:
+    """The graph of a network for pictures of one size, in batches of any length: `ModelProto`."""
+    onnx = _onnx()
     # Two pictures: with one, shapes that are 1 by chance could be taken for fixed.
     example = torch.zeros(2, 3, height_px, width_px)
     written = io.BytesIO()
@@ -264,12 +265,28 @@ def _traced(module: nn.Module, height_px: int, width_px: int) -> onnx.ModelProto
     return onnx.load_model_from_string(written.getvalue())
 
 
+def _onnx() -> ModuleType:
+    """The package, imported where a file is written or read: most of passerby goes without it.
+
+    Raises:
+        BadInput: it is not installed.
+    """
+    try:
+        import onnx
+    except ImportError:
+        raise BadInput(
+            "ONNX files need the package onnx, which is missing: pip install onnx"
+        ) from None
+    return onnx
+
+
 def read_statement(path: str | Path) -> Statement | None:
     """What an ONNX file says of itself, or `None` if it was not exported here.
 
     Raises:
         BadInput: it is of another version, or what it says has faults.
     """
+    onnx = _onnx()
     try:
         properties = onnx.load(path, load_external_data=False).metadata_props
     except Exception:  # protobuf's families change from version to version

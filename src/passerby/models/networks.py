@@ -136,6 +136,9 @@ def workers(threads: int) -> Iterator[ThreadPoolExecutor]:
 class OnnxNetwork:
     """An ONNX file with one input `(B, 3, H, W)`, by onnxruntime, or by OpenCV without it.
 
+    onnxruntime takes a GPU where it can (`onnxruntime-gpu`); OpenCV, and onnxruntime elsewhere,
+    compute on the CPU, a thread a batch.
+
     Raises:
         BadInput: the file cannot be read as a network.
     """
@@ -173,12 +176,23 @@ def libraries() -> dict[str, Callable[[Path], Run]]:
     return {**found, "OpenCV": _by_opencv}
 
 
+_CUDA = (
+    "CUDAExecutionProvider",
+    # As `workers` has it for torch: no TF32, and no algorithm that depends on a measurement.
+    {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"},
+)
+"""onnxruntime's GPU and what it is told."""
+
+
 def _by_onnxruntime(path: Path) -> Run:
+    """On a GPU where there is one and this onnxruntime was built for it, else on the CPU."""
     import onnxruntime  # an extra: not everybody has it
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    on_gpu = torch.cuda.is_available() and _CUDA[0] in onnxruntime.get_available_providers()
+    providers = [_CUDA, "CPUExecutionProvider"] if on_gpu else ["CPUExecutionProvider"]
+    session = onnxruntime.InferenceSession(path, options, providers=providers)
     name = session.get_inputs()[0].name
     return lambda batch: session.run(None, {name: batch})[0]
 

@@ -33,11 +33,12 @@ class WorkersFailed(RuntimeError):
     """A worker ended with an error of ours or was killed; what it said stands above."""
 
 
-def processes(accelerators: int) -> int:
-    """How many processes train together: `PASSERBY_PROCESSES`, else one a GPU, else one.
+def processes(accelerators: int, default: int | None = None) -> int:
+    """How many processes train together: `PASSERBY_PROCESSES`, else `default`.
 
     Args:
         accelerators: GPUs that this machine has.
+        default: `None` for one a GPU, or one where there is none.
 
     Raises:
         BadInput: the variable is not a number above 0, or there are GPUs and it asks for more
@@ -45,7 +46,7 @@ def processes(accelerators: int) -> int:
     """
     text = os.environ.get("PASSERBY_PROCESSES", "")
     if not text:
-        return max(accelerators, 1)
+        return max(accelerators, 1) if default is None else default
     if not text.isdecimal() or int(text) < 1:
         raise BadInput(f"PASSERBY_PROCESSES={text}: a number of processes from 1 on was wanted")
     if int(text) > accelerators > 0:

@@ -75,29 +75,36 @@ class Group:
 
 
 class Watched:
-    """A number on its way from the device; whoever reads it waits for it alone.
+    """Numbers on their way from the device; whoever reads them waits for them alone.
 
-    Work that was given to a GPU after the number goes on meanwhile, which `Tensor.item` would not
+    Work that was given to a GPU after the numbers goes on meanwhile, which `Tensor.item` would not
     let it.
 
     Args:
-        value: One number, `()`.
+        value: One number, `()`, or several, `(N,)`.
     """
 
     def __init__(self, value: Tensor) -> None:
         self._arrived = None
         self._value = value
         if value.device.type == "cuda":
-            self._value = torch.empty((), dtype=value.dtype, pin_memory=True)
+            self._value = torch.empty(value.shape, dtype=value.dtype, pin_memory=True)
             self._value.copy_(value, non_blocking=True)
             self._arrived = torch.cuda.Event()
             self._arrived.record()
 
     def read(self) -> float:
-        """The number."""
+        """The number, where it is one."""
+        return float(self._come())
+
+    def numbers(self) -> list[float]:
+        """The numbers, where they are several."""
+        return list(self._come().tolist())
+
+    def _come(self) -> Tensor:
         if self._arrived:
             self._arrived.synchronize()
-        return float(self._value)
+        return self._value
 
 
 def device_kind() -> str:
