@@ -2,13 +2,13 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import needs
 import pytest
 import torch
 
@@ -20,14 +20,22 @@ collect_ignore = ["fake.py", "finetune_forward.py", "pretrain_step.py", "waits.p
 @pytest.fixture(scope="session")
 def guard(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The compiled `guard.cpp`."""
-    compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
-    if not compiler:
-        pytest.skip("needs a C++ compiler: install g++ or clang++")
+    needs.require("a CPU build of torch")
+    needs.require("a C++ compiler")
     built = Path(torch.__file__).parent
     made = tmp_path_factory.mktemp("fake_cuda") / "guard.so"
     headers = [f"-I{built / 'include'}", f"-I{built / 'include/torch/csrc/api/include'}"]
     libraries = [f"-L{built / 'lib'}", "-ltorch_cpu", "-lc10", f"-Wl,-rpath,{built / 'lib'}"]
-    command = [compiler, "-std=c++20", "-O1", "-shared", "-fPIC", HERE / "guard.cpp", "-o", made]
+    command = [
+        needs.compiler(),
+        "-std=c++20",
+        "-O1",
+        "-shared",
+        "-fPIC",
+        HERE / "guard.cpp",
+        "-o",
+        made,
+    ]
     subprocess.run([*command, *headers, *libraries], check=True)
     return made
 
@@ -35,8 +43,6 @@ def guard(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def on_fake_gpu(guard: Path) -> Callable[..., dict[str, Any]]:
     """Runs a program of this folder in a process of its own and returns the JSON that it prints."""
-    if torch.version.cuda:
-        pytest.skip("needs a CPU build of torch: this one has CUDA, and fakes none")
 
     def run(program: str, asked: Any = None) -> dict[str, Any]:
         given = [] if asked is None else [json.dumps(asked)]

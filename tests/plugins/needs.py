@@ -55,6 +55,9 @@ def _renames() -> bool:
 
 NEEDS = {
     "a GPU": Need("run `make gpu` where there is one", lambda: torch.cuda.is_available()),
+    "a CPU build of torch": Need(
+        "pip install it in an environment of its own", lambda: torch.version.cuda is None
+    ),
     "a C++ compiler": Need(
         "install g++ or clang++, or name one in CXX", lambda: compiler() is not None
     ),

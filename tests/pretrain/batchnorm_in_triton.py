@@ -8,7 +8,7 @@ from torch import Tensor
 
 from passerby.pretrain import batchnorm, batchnorm_triton
 
-SHAPES = [(12, 5), (8, 130), (16, 40, 4, 3), (8, 130, 7, 5), (4, 3, 40, 20)]
+SHAPES = [(12, 5), (32, 130), (16, 40, 4, 3), (8, 130, 7, 5), (4, 3, 40, 20)]
 """The last one has so few channels, and so many places, that a group has several slices."""
 
 

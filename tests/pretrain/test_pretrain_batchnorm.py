@@ -84,7 +84,7 @@ def passed(form, shape, groups, residual, relu) -> list[torch.Tensor]:
 
 @pytest.mark.slow
 def test_the_kernels_are_the_form_by_chunks(tmp_path):
-    needs.require("Triton")
+    needs.require("the package 'triton'")
     distances = triton_samples.run("batchnorm_in_triton.py", "interpreted", tmp_path)
     assert len(distances) == 5 * 2 * 2 * 2 + 5 * 2 * 2
     assert {name: off for name, off in distances.items() if not off < 1e-4} == {}
@@ -92,7 +92,7 @@ def test_the_kernels_are_the_form_by_chunks(tmp_path):
 
 @pytest.mark.slow
 def test_the_kernels_compile_for_two_generations_of_gpus_without_spills(tmp_path):
-    needs.require("Triton")
+    needs.require("the package 'triton'")
     told = triton_samples.run("batchnorm_in_triton.py", "compiled", tmp_path)
     assert len(told) == 12
     for name, of_thread in told.items():

@@ -3,36 +3,33 @@
 import subprocess
 import sys
 
+import needs
 import numpy as np
 import pytest
 import torch
 import triton_samples
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from passerby.pretrain import kernels, views, views_table, views_triton
+from passerby.pretrain import views, views_table, views_triton
 from passerby.pretrain.draws import Geometry, draw
 from passerby.pretrain.recipes import recipe
 
-needs_triton = pytest.mark.skipif(
-    not kernels.is_available(), reason="needs Triton: pip install triton==3.9.0"
-)
 
-
-@needs_triton
 @pytest.mark.slow
 def test_the_kernels_views_are_those_of_their_twin(tmp_path):
+    needs.require("the package 'triton'")
     distances = triton_samples.run("views_in_triton.py", "interpreted", tmp_path)
     assert len(distances) == 24
     # The hue of nearly grey pixels is a quotient of small differences, which magnifies rounding.
     assert {name: off for name, off in distances.items() if not off < 1e-4} == {}
 
 
-@needs_triton
 @pytest.mark.slow
 def test_the_kernels_compile_for_two_generations_of_gpus_without_spills(tmp_path):
-    needs = triton_samples.run("views_in_triton.py", "compiled", tmp_path)
-    assert len(needs) == 8
-    for name, of_thread in needs.items():
+    needs.require("the package 'triton'")
+    told = triton_samples.run("views_in_triton.py", "compiled", tmp_path)
+    assert len(told) == 8
+    for name, of_thread in told.items():
         assert of_thread["STACK"] == of_thread["LOCAL"] == 0, name
         assert of_thread["REG"] <= 64, name  # half of the threads that a GPU can hold, at least
 
@@ -62,9 +59,7 @@ def test_taps_are_as_many_as_the_widest_triangle_covers(pixels, wanted, most):
     assert views_triton.taps(pixels, wanted) == most
 
 
-@needs_triton
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("stored", [(512, 256), (256, 128), (300, 150)])
 def test_on_a_gpu_the_views_are_those_of_the_twin_on_a_cpu(stored):
     size, mean, deviation = (256, 128), (0.35, 0.31, 0.32), (0.27, 0.25, 0.26)
