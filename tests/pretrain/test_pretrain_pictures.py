@@ -5,6 +5,7 @@ from crop_samples import make_source, picture
 
 from passerby.crops.store import CropStore, writing
 from passerby.images import encoded
+from passerby.errors import BadInput
 from passerby.pretrain import pictures
 from passerby.pretrain.cropset import CropSet
 from passerby.pretrain.pictures import Resident, Streaming
@@ -68,3 +69,28 @@ def test_free_memory_is_what_the_system_says_is_available():
 
     told = psutil.virtual_memory().available
     assert pictures.free_bytes(CPU) == pytest.approx(told, rel=0.2)
+
+
+def test_free_memory_of_the_machine_is_shared_by_its_processes():
+    whole, half = (pictures.free_bytes(CPU, processes) for processes in (1, 2))
+    assert half == pytest.approx(whole / 2, rel=0.2)
+
+
+def test_resident_pictures_that_do_not_fit_are_refused_before_they_are_decoded(crops):
+    with pytest.raises(BadInput) as refused:
+        pictures.opened(crops, (400_000, 200_000), "resident", 1, CPU, 1, quiet=True)
+    assert str(refused.value).startswith(
+        "pretrain.feed: 'resident' needs 72000.00 GB for 300 pictures of 400000x200000 px in each "
+        "process, and "
+    )
+    assert str(refused.value).endswith(
+        " GB are free on 'cpu': ask for 'streaming' or 'auto', or for a smaller 'resident_scale'"
+    )
+
+
+@pytest.mark.parametrize("kind", [Resident, Streaming])
+def test_pictures_are_found_where_they_are_said_to_be(crops, kind):
+    opened = kind(crops, (40, 20), 1, CPU)
+    places = np.array([299, 0, 17, 17])
+    kept, at = opened.found(places)
+    assert torch.equal(kept[torch.from_numpy(at)], opened.take(places))

@@ -129,6 +129,31 @@ def test_a_loss_that_is_no_number_ends_the_run_before_the_update(group, crops, l
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("optimiser", ["sgd", "lars"])
+def test_a_loss_that_is_read_a_step_late_updates_nothing_either(group, crops, optimiser):
+    ours, source = made(crops, group, warmup_steps=0, optimiser=optimiser)
+    ours._unread_at_most = 1  # as on a GPU
+    ours.train_step(source.batch(0), 12)
+    ours.query_encoder.head[-1].bias.data.fill_(float("nan"))
+    before = copy.deepcopy(dict(ours.query_encoder.named_parameters()))
+    ours.train_step(source.batch(1), 12)
+    with pytest.raises(BadInput, match=r"the loss is nan at step 1, .* nothing was updated"):
+        ours.train_step(source.batch(2), 12)
+    for name, parameter in ours.query_encoder.named_parameters():
+        torch.testing.assert_close(parameter, before[name], rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.slow
+def test_a_loss_that_nobody_has_read_yet_is_read_before_a_row_or_a_checkpoint(group, crops):
+    ours, source = made(crops, group, warmup_steps=0)
+    ours._unread_at_most = 1
+    ours.query_encoder.head[-1].bias.data.fill_(float("nan"))
+    ours.train_step(source.batch(0), 12)
+    with pytest.raises(BadInput, match="the loss is nan at step 0"):
+        ours.require_finite()
+
+
+@pytest.mark.slow
 def test_weights_that_are_no_numbers_are_refused(group, crops):
     ours, _ = made(crops, group)
     ours.require_finite_weights()

@@ -152,6 +152,15 @@ def test_every_profile_is_valid(name: str) -> None:
     settings.validate(profile.compose(name, PROFILES), name)
 
 
+@pytest.mark.parametrize("name", profile.names(PROFILES))
+def test_no_profile_keeps_pictures_in_memory_that_are_larger_than_the_stored_crops(
+    name: str,
+) -> None:
+    params = settings.validate(profile.compose(name, PROFILES), name)
+    for arm in map(params.arm, params.arms):
+        assert arm.height_px * arm.resident_scale <= params.crops.store_height_px
+
+
 def test_a_profile_replaces_branches_and_merges_the_rest(tmp_path: Path) -> None:
     (tmp_path / "city.yaml").write_text(CITY)
     (tmp_path / "mine.yaml").write_text(

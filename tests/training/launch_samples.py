@@ -45,6 +45,8 @@ def collect(folder: Path) -> None:
             "omp": os.environ["OMP_NUM_THREADS"],
             "gathered": group.gathered(mine).flatten().tolist(),
             "mean": group.mean(torch.tensor([1.0 + group.rank, 0.0])).tolist(),
+            "anybody": group.anybody(group.rank == 1, False),
+            "told": group.told(f"by {group.rank}"),
         }
         group.wait()
         files.write_json(folder / f"found-{group.rank}.json", found)

@@ -56,3 +56,20 @@ def test_parameters_without_a_gradient_stay():
     parameter = torch.nn.Parameter(torch.ones(2))
     Lars([parameter], lr=1.0).step()
     assert parameter.tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("found", [0.0, 1.0])
+def test_a_step_that_found_something_infinite_changes_nothing(found):
+    def stepped(flag: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+        parameter = torch.nn.Parameter(torch.ones(3, 2))
+        ours = Lars([parameter], lr=0.3, momentum=0.9)
+        for gradient, each in ((0.5, None), (2.0, flag)):
+            parameter.grad = torch.full((3, 2), gradient)
+            ours.found_inf = each
+            before = parameter.detach().clone()
+            ours.step()
+        return before, parameter.detach()
+
+    before, after = stepped(torch.tensor(found))
+    wanted = before if found else stepped(None)[1]
+    assert torch.equal(after, wanted)

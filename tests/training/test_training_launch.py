@@ -128,6 +128,8 @@ def test_two_processes_share_gather_and_average(tmp_path):
             "omp": "1",
             "gathered": [0, 1, 2, 3, 4, 5],
             "mean": [1.5, 0],
+            "anybody": [True, False],
+            "told": "by 0",
         }
 
 
