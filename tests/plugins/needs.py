@@ -78,7 +78,7 @@ def need(what: str) -> Need:
     Raises:
         KeyError: it stands for nothing.
     """
-    if package := re.fullmatch(r"the package '([\w.]+)'", what):
+    if package := re.fullmatch(r"the package '(\w+)'", what):
         return Need(f"pip install {package[1]}", lambda: find_spec(package[1]) is not None)
     if command := re.fullmatch(r"the command '(\S+)'", what):
         return Need(f"install {command[1]}", lambda: shutil.which(command[1]) is not None)
