@@ -74,7 +74,7 @@ def compiled() -> dict[str, dict[str, int]]:
     from passerby.pretrain.kernels import batchnorm as kernels
 
     tile = {"ROWS": 16, "COLUMNS": 128}
-    whole = {"HAS_RESIDUAL": True, "RELU": True, **tile}
+    whole = {"HAS_RESIDUAL": True, "RELU": True, "TILES": 4, **tile}
     finish = {"SLICES": 128, "COLUMNS": 16}
     of_kernel = {
         "sum_moments": (kernels.sum_moments, tile),

@@ -4,8 +4,8 @@ import torch
 from crop_samples import make_source, picture
 
 from passerby.crops.store import CropStore, writing
-from passerby.images import encoded
 from passerby.errors import BadInput
+from passerby.images import encoded
 from passerby.pretrain import pictures
 from passerby.pretrain.cropset import CropSet
 from passerby.pretrain.pictures import Resident, Streaming

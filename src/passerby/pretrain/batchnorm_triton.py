@@ -17,6 +17,8 @@ from passerby.pretrain import kernels
 
 _TILE = 2048
 """Values that a program works on at a time: 16 for each of its 128 threads."""
+_TILES = 4
+"""Tiles that a program normalises one after the other, with the same statistics."""
 _MOST_COLUMNS = 128
 _MOST_SLICES = 128
 _ENOUGH_PROGRAMS = 2048
@@ -121,7 +123,7 @@ def _forward(
         )  # fmt: skip
         triton.normalise[grid](
             x, x if residual is None else residual, mean, inverse_std, weight, bias, y, rows,
-            channels, HAS_RESIDUAL=residual is not None, RELU=relu, **tile,
+            channels, HAS_RESIDUAL=residual is not None, RELU=relu, TILES=_TILES, **tile,
         )  # fmt: skip
     return y, mean, inverse_std
 
@@ -158,7 +160,7 @@ def _backward(
         triton.propagate[grid](
             gradient, x, y, mean, inverse_std, weight, totals, of_x,
             of_x if of_residual is None else of_residual, rows, channels,
-            HAS_RESIDUAL=residual, RELU=relu, **tile,
+            HAS_RESIDUAL=residual, RELU=relu, TILES=_TILES, **tile,
         )  # fmt: skip
     return of_x, of_residual, of_weight, of_bias
 
@@ -214,7 +216,7 @@ def _cut(
 
     Example:
         >>> _cut(rows=65536, channels=256, groups=8)
-        (128, 512, {'ROWS': 16, 'COLUMNS': 128}, (4096, 8, 2))
+        (128, 512, {'ROWS': 16, 'COLUMNS': 128}, (1024, 8, 2))
     """
     columns = min(_MOST_COLUMNS, 1 << (channels - 1).bit_length())
     tile_rows = _TILE // columns
@@ -222,7 +224,7 @@ def _cut(
     useful = max(rows // (4 * tile_rows), 1)
     wanted = min(_MOST_SLICES, useful, max(_ENOUGH_PROGRAMS // (groups * across), 1))
     slices = 1 << (wanted.bit_length() - 1)
-    grid = _blocks(rows, tile_rows), groups, across
+    grid = _blocks(rows, tile_rows * _TILES), groups, across
     return slices, _blocks(rows, slices), {"ROWS": tile_rows, "COLUMNS": columns}, grid
 
 

@@ -105,31 +105,36 @@ def normalise(
     channels,
     HAS_RESIDUAL: tl.constexpr,
     RELU: tl.constexpr,
+    TILES: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
     """`y = (x - mean) / std * weight + bias`, then `+ residual` and ReLU where asked for.
 
-    Grid: `(ceil(R / ROWS), G, ceil(C / COLUMNS))`.
+    Each program works on `TILES` tiles, one below the other.
+    Grid: `(ceil(R / ROWS / TILES), G, ceil(C / COLUMNS))`.
     """
     group = tl.program_id(1)
     column = tl.program_id(2) * COLUMNS + tl.arange(0, COLUMNS)
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     there = column < channels
-    inside = (row < rows)[:, None] & there[None, :]
-    place = (group.to(tl.int64) * rows + row)[:, None] * channels + column[None, :]
     of_group = group * channels + column
     scale = tl.load(inverse_std + of_group, there, 0.0) * tl.load(weight + column, there, 0.0)
-    offset = tl.load(mean + of_group, there, 0.0)
-    value = tl.load(x + place, inside, 0.0).to(tl.float32) - offset[None, :]
-    value = value * scale[None, :] + tl.load(bias + column, there, 0.0)[None, :]
-    if HAS_RESIDUAL:
-        # Rounded as the separate operations of torch round it.
-        value = value.to(y.dtype.element_ty).to(tl.float32)
-        value += tl.load(residual + place, inside, 0.0).to(tl.float32)
-    if RELU:
-        value = tl.where(value < 0, 0.0, value)  # keeps NaN, as torch's ReLU does
-    tl.store(y + place, value.to(y.dtype.element_ty), inside)
+    centre = tl.load(mean + of_group, there, 0.0)
+    offset = tl.load(bias + column, there, 0.0)
+    start = group.to(tl.int64) * rows
+    for tile in range(TILES):
+        row = (tl.program_id(0) * TILES + tile) * ROWS + tl.arange(0, ROWS)
+        inside = (row < rows)[:, None] & there[None, :]
+        place = (start + row)[:, None] * channels + column[None, :]
+        value = tl.load(x + place, inside, 0.0).to(tl.float32) - centre[None, :]
+        value = value * scale[None, :] + offset[None, :]
+        if HAS_RESIDUAL:
+            # Rounded as the separate operations of torch round it.
+            value = value.to(y.dtype.element_ty).to(tl.float32)
+            value += tl.load(residual + place, inside, 0.0).to(tl.float32)
+        if RELU:
+            value = tl.where(value < 0, 0.0, value)  # keeps NaN, as torch's ReLU does
+        tl.store(y + place, value.to(y.dtype.element_ty), inside)
 
 
 @triton.jit
@@ -235,29 +240,33 @@ def propagate(
     channels,
     HAS_RESIDUAL: tl.constexpr,
     RELU: tl.constexpr,
+    TILES: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
     """`of_x = weight / std * (g - mean(g) - z * mean(g z))`, where `z` is the normalised value.
 
-    Grid: `(ceil(R / ROWS), G, ceil(C / COLUMNS))`.
+    Each program works on `TILES` tiles, one below the other.
+    Grid: `(ceil(R / ROWS / TILES), G, ceil(C / COLUMNS))`.
     """
     group = tl.program_id(1)
     column = tl.program_id(2) * COLUMNS + tl.arange(0, COLUMNS)
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     there = column < channels
-    inside = (row < rows)[:, None] & there[None, :]
-    place = (group.to(tl.int64) * rows + row)[:, None] * channels + column[None, :]
     of_group = group * channels + column
     scale = tl.load(inverse_std + of_group, there, 0.0)
     centre = tl.load(mean + of_group, there, 0.0)
+    slope = scale * tl.load(weight + column, there, 0.0)
     second = tl.num_programs(1) * channels
     mean_first = tl.load(totals + of_group, there, 0.0) / rows
-    mean_second = tl.load(totals + second + of_group, there, 0.0) / rows
-    reached = _reached(gradient, y, place, inside, RELU)
-    if HAS_RESIDUAL:
-        tl.store(of_residual + place, reached.to(of_residual.dtype.element_ty), inside)
-    value = tl.load(x + place, inside, 0.0).to(tl.float32) - centre[None, :]
-    value = reached - mean_first[None, :] - value * (scale * mean_second)[None, :]
-    value *= (scale * tl.load(weight + column, there, 0.0))[None, :]
-    tl.store(of_x + place, value.to(of_x.dtype.element_ty), inside)
+    mean_second = tl.load(totals + second + of_group, there, 0.0) / rows * scale
+    start = group.to(tl.int64) * rows
+    for tile in range(TILES):
+        row = (tl.program_id(0) * TILES + tile) * ROWS + tl.arange(0, ROWS)
+        inside = (row < rows)[:, None] & there[None, :]
+        place = (start + row)[:, None] * channels + column[None, :]
+        reached = _reached(gradient, y, place, inside, RELU)
+        if HAS_RESIDUAL:
+            tl.store(of_residual + place, reached.to(of_residual.dtype.element_ty), inside)
+        value = tl.load(x + place, inside, 0.0).to(tl.float32) - centre[None, :]
+        value = (reached - mean_first[None, :] - value * mean_second[None, :]) * slope[None, :]
+        tl.store(of_x + place, value.to(of_x.dtype.element_ty), inside)
