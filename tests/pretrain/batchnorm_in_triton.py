@@ -7,6 +7,7 @@ import triton_samples
 from torch import Tensor
 
 from passerby.pretrain import batchnorm, batchnorm_triton
+from passerby.pretrain.batchnorm_triton import Norm
 
 SHAPES = [(12, 5), (32, 130), (16, 40, 4, 3), (8, 130, 7, 5), (4, 3, 40, 20)]
 """The last one has so few channels, and so many places, that a group has several slices."""
@@ -33,7 +34,7 @@ def passed(form, dtype: torch.dtype, shape: tuple[int, ...], groups: int, residu
     kind = torch.promote_types(dtype, torch.float32)
     weight, bias = (drawn(channels).to(kind).requires_grad_() for _ in range(2))
     mean, variance = drawn(channels).to(kind), drawn(channels).to(kind).abs()
-    y = form(x, added, weight, bias, mean, variance, groups, 0.1, 1e-5, relu)
+    y = form(x, added, Norm(weight, bias, mean, variance, groups, 0.1, 1e-5, relu))
     wanted = [tensor for tensor in (x, added, weight, bias) if tensor is not None]
     gradients = torch.autograd.grad(y, wanted, ordered(drawn(*shape)))
     assert y.dtype == dtype

@@ -9,6 +9,7 @@ from torch import nn
 from passerby.models import backbones
 from passerby.pretrain import batchnorm, batchnorm_triton, kernels
 from passerby.pretrain.batchnorm import GroupedBatchNorm, by_chunks, by_view, grouped
+from passerby.pretrain.batchnorm_triton import Norm
 from passerby.settings import Encoder
 
 
@@ -76,7 +77,7 @@ def passed(form, shape, groups, residual, relu) -> list[torch.Tensor]:
     x, added = map_of(), map_of() if residual else None
     weight, bias = drawn(5).requires_grad_(), drawn(5).requires_grad_()
     mean, variance = drawn(5), drawn(5).abs()
-    y = form(x, added, weight, bias, mean, variance, groups, 0.1, 1e-5, relu)
+    y = form(x, added, Norm(weight, bias, mean, variance, groups, 0.1, 1e-5, relu))
     assert y.is_contiguous(memory_format=order)
     wanted = [tensor for tensor in (x, added, weight, bias) if tensor is not None]
     return [y, *torch.autograd.grad(y, wanted, drawn(*shape)), mean, variance]

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from passerby.pretrain import batchnorm_triton, kernels
+from passerby.pretrain.batchnorm_triton import Norm
 from passerby.vision import torchvision
 
 
@@ -60,9 +61,7 @@ class GroupedBatchNorm(nn.Module):
             return _finished(out, residual, self.relu)
         with torch.no_grad():
             self.num_batches_tracked += 1
-        return _form(x)(
-            x,
-            residual,
+        norm = Norm(
             self.weight,
             self.bias,
             self.running_mean,
@@ -72,9 +71,10 @@ class GroupedBatchNorm(nn.Module):
             self.eps,
             self.relu,
         )
+        return _form(x)(x, residual, norm)
 
 
-def _form(x: Tensor) -> Callable[..., Tensor]:
+def _form(x: Tensor) -> Callable[[Tensor, Tensor | None, Norm], Tensor]:
     """The form of the function that suits where `x` is, and how the network is run."""
     if torch.compiler.is_compiling():
         return by_view
@@ -84,56 +84,35 @@ def _form(x: Tensor) -> Callable[..., Tensor]:
     return batchnorm_triton.normalise if fused else by_view
 
 
-def by_chunks(
-    x: Tensor,
-    residual: Tensor | None,
-    weight: Tensor,
-    bias: Tensor,
-    running_mean: Tensor,
-    running_var: Tensor,
-    groups: int,
-    momentum: float,
-    eps: float,
-    relu: bool,
-) -> Tensor:
-    """Each sub-batch through torch's BatchNorm; arguments as of `batchnorm_triton.normalise`."""
-    means = [running_mean.clone() for _ in range(groups)]
-    variances = [running_var.clone() for _ in range(groups)]
+def by_chunks(x: Tensor, residual: Tensor | None, norm: Norm) -> Tensor:
+    """Each sub-batch through torch's BatchNorm; as `batchnorm_triton.normalise`."""
+    means = [norm.running_mean.clone() for _ in range(norm.groups)]
+    variances = [norm.running_var.clone() for _ in range(norm.groups)]
     normalised = [
-        F.batch_norm(part, mean, variance, weight, bias, True, momentum, eps)
-        for part, mean, variance in zip(x.chunk(groups), means, variances, strict=True)
+        F.batch_norm(part, mean, variance, norm.weight, norm.bias, True, norm.momentum, norm.eps)
+        for part, mean, variance in zip(x.chunk(norm.groups), means, variances, strict=True)
     ]
     with torch.no_grad():
-        running_mean.copy_(torch.stack(means).mean(0))
-        running_var.copy_(torch.stack(variances).mean(0))
-    return _finished(torch.cat(normalised), residual, relu)
+        norm.running_mean.copy_(torch.stack(means).mean(0))
+        norm.running_var.copy_(torch.stack(variances).mean(0))
+    return _finished(torch.cat(normalised), residual, norm.relu)
 
 
-def by_view(
-    x: Tensor,
-    residual: Tensor | None,
-    weight: Tensor,
-    bias: Tensor,
-    running_mean: Tensor,
-    running_var: Tensor,
-    groups: int,
-    momentum: float,
-    eps: float,
-    relu: bool,
-) -> Tensor:
-    """The sub-batches as a dimension of a view; arguments as of `batchnorm_triton.normalise`."""
-    parts = x.view(groups, len(x) // groups, *x.shape[1:])
+def by_view(x: Tensor, residual: Tensor | None, norm: Norm) -> Tensor:
+    """The sub-batches as a dimension of a view; as `batchnorm_triton.normalise`."""
+    parts = x.view(norm.groups, len(x) // norm.groups, *x.shape[1:])
     over = (1, *range(3, parts.ndim))
     count = parts[0, :, 0].numel()
     exact = parts.to(torch.promote_types(x.dtype, torch.float32))
     variance, mean = torch.var_mean(exact, over, correction=0)  # G x C
     with torch.no_grad():
-        running_mean.lerp_(mean.mean(0), momentum)
-        running_var.lerp_(variance.mean(0) * (count / (count - 1)), momentum)
-    scale = weight * torch.rsqrt(variance + eps)
-    shape = (groups, 1, -1, *[1] * (parts.ndim - 3))
-    moved = (exact - mean.view(shape)) * scale.view(shape) + bias.view(1, *shape[1:])
-    return _finished(moved.to(x.dtype).view_as(x), residual, relu)
+        norm.running_mean.lerp_(mean.mean(0), norm.momentum)
+        norm.running_var.lerp_(variance.mean(0) * (count / (count - 1)), norm.momentum)
+    scale = norm.weight * torch.rsqrt(variance + norm.eps)
+    wide = (-1, *[1] * (parts.ndim - 3))
+    of_groups = (norm.groups, 1, *wide)
+    moved = (exact - mean.view(of_groups)) * scale.view(of_groups) + norm.bias.view(wide)
+    return _finished(moved.to(x.dtype).view_as(x), residual, norm.relu)
 
 
 def _finished(normalised: Tensor, residual: Tensor | None, relu: bool) -> Tensor:

@@ -8,7 +8,7 @@ The two operations are registered with torch (`passerby::grouped_norm` and its b
 they also run on torch's fake tensors. Each counts as one operation and launches three kernels.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -43,37 +43,42 @@ def fits(x: Tensor) -> bool:
     return x.ndim in (2, 4) and x.is_contiguous(memory_format=order)
 
 
-def normalise(
-    x: Tensor,
-    residual: Tensor | None,
-    weight: Tensor,
-    bias: Tensor,
-    running_mean: Tensor,
-    running_var: Tensor,
-    groups: int,
-    momentum: float,
-    eps: float,
-    relu: bool,
-) -> Tensor:
+class Norm(NamedTuple):
+    """A BatchNorm in groups, and what follows it.
+
+    Attributes:
+        weight: float32 `(C,)`.
+        bias: float32 `(C,)`.
+        running_mean: float32 `(C,)`; each forward pass moves it in place.
+        running_var: float32 `(C,)`, likewise.
+        groups: They divide the batch.
+        momentum: Of the running statistics.
+        eps: Added to the variances.
+        relu: Whether ReLU comes last.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+    groups: int
+    momentum: float
+    eps: float
+    relu: bool
+
+
+def normalise(x: Tensor, residual: Tensor | None, norm: Norm) -> Tensor:
     """Normalise each group of the batch by its own statistics.
 
     Args:
         x: `(B, C)`, or `(B, C, H, W)` channels last in memory; float32 or bfloat16.
-        residual: Added to the normalised map, of `x`'s shape and kind; `None` adds nothing.
-        weight: float32 `(C,)`.
-        bias: float32 `(C,)`.
-        running_mean: float32 `(C,)`, moved in place.
-        running_var: float32 `(C,)`, moved in place.
-        groups: They divide B.
-        momentum: Of the running statistics.
-        eps: Added to the variances.
-        relu: Whether ReLU comes last.
+        residual: Added to the normalised map, of `x`'s shape; `None` adds nothing.
+        norm: The layer.
 
     Returns:
         Of `x`'s shape, kind and memory order.
     """
-    given = (x, residual, weight, bias, running_mean, running_var)
-    made: Tensor = _Normalise.apply(*given, groups, momentum, eps, relu)
+    made: Tensor = _Normalise.apply(x, residual, *norm)
     return made
 
 
@@ -95,18 +100,9 @@ class _Normalise(torch.autograd.Function):
         return of_x, of_residual, of_weight, of_bias, *[None] * 6
 
 
-def _forward(
-    x: Tensor,
-    residual: Tensor | None,
-    weight: Tensor,
-    bias: Tensor,
-    running_mean: Tensor,
-    running_var: Tensor,
-    groups: int,
-    momentum: float,
-    eps: float,
-    relu: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
+def _forward(x: Tensor, residual: Tensor | None, *layer: Any) -> tuple[Tensor, Tensor, Tensor]:
+    norm = Norm(*layer)
+    groups = norm.groups
     triton = kernels.load("batchnorm")
     rows, channels = _rows(x, groups), x.shape[1]
     residual = None if residual is None else _laid_out(residual, x)
@@ -118,12 +114,12 @@ def _forward(
             x, sums, rows, channels, slices, slice_rows, **tile
         )
         triton.finish_moments[_blocks(channels, _FINISH_COLUMNS),](
-            x, sums, mean, inverse_std, running_mean, running_var, rows, channels, groups,
-            eps, momentum, SLICES=slices, COLUMNS=_FINISH_COLUMNS,
+            x, sums, mean, inverse_std, norm.running_mean, norm.running_var, rows, channels,
+            groups, norm.eps, norm.momentum, SLICES=slices, COLUMNS=_FINISH_COLUMNS,
         )  # fmt: skip
         triton.normalise[grid](
-            x, x if residual is None else residual, mean, inverse_std, weight, bias, y, rows,
-            channels, HAS_RESIDUAL=residual is not None, RELU=relu, TILES=_TILES, **tile,
+            x, x if residual is None else residual, mean, inverse_std, norm.weight, norm.bias, y,
+            rows, channels, HAS_RESIDUAL=residual is not None, RELU=norm.relu, TILES=_TILES, **tile,
         )  # fmt: skip
     return y, mean, inverse_std
 
