@@ -2,6 +2,7 @@
 
 import collections
 import importlib.metadata
+import multiprocessing
 import subprocess
 import sys
 import textwrap
@@ -111,6 +112,19 @@ def test_importing_and_a_step_pass_where_warnings_are_errors() -> None:
     assert code == 0, errors
 
 
+@pytest.mark.slow
+def test_i6_faiss_is_lent_for_the_import_and_is_the_real_one_for_whoever_calls_it() -> None:
+    code, out, errors = fresh_process("""
+        import sys
+        from passerby.finetune.compat import fastreid
+        import fastreid.utils.compute_dist as theirs
+        print([name for name in ("faiss", "tabulate", "tensorboard") if name in sys.modules])
+        print(theirs.index_init_cpu(4).d, theirs.faiss.METRIC_L2, "faiss" in sys.modules)
+        print(sys.modules["fastreid.data.datasets.bases"].tabulate([["a", 1]], tablefmt="plain"))
+        """)
+    assert (code, out) == (0, "[]\n4 1 True\na  1\n"), errors
+
+
 @pytest.mark.parametrize("found", ["1.3.0", None])
 def test_another_fastreid_is_refused(monkeypatch: pytest.MonkeyPatch, found: str | None) -> None:
     def version(name: str) -> str:
@@ -143,6 +157,7 @@ def test_d1_d2_a_damaged_image_is_named_and_nothing_hangs(
     with pytest.raises(BadInput) as error:
         next(iter(batches))
     assert str(error.value).startswith(f"{cut}: cannot be read as an image (image file is trunc")
+    assert multiprocessing.active_children() == []  # though the error keeps its trace
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -263,7 +263,7 @@ def first_loss(benchmark_set: Benchmark, plan: Finetune, **keys: Any) -> float:
     """Loss of the triplets at the first step of `bot`, with some of fast-reid's keys set."""
     bot, _ = trainer(benchmark_set, small_plan(plan, "bot", fastreid=keys), random_start(Encoder()))
     losses: list[float] = []
-    bot.train(lambda: losses.append(bot.storage.latest()["loss_triplet"][0]))
+    bot.train(lambda: losses.append(bot.rows[-1]["loss_triplet"]))
     return losses[0]
 
 

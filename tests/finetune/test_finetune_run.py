@@ -1,5 +1,6 @@
 """A whole finetuning: its artifact, equal bytes, going on after a kill, early refusals."""
 
+import multiprocessing
 import os
 import shutil
 import signal
@@ -103,6 +104,51 @@ def test_two_runs_end_with_equal_bytes(finetune: Run, tmp_path: Path) -> None:
     assert contents(tmp_path / "one") != contents(tmp_path / "other")
 
 
+@pytest.mark.slow
+def test_workers_decide_no_bytes_and_end_with_the_run(finetune: Run, tmp_path: Path) -> None:
+    finetune("alone", iterations=6), finetune("two", iterations=6, workers=2)
+    assert contents(tmp_path / "alone") == contents(tmp_path / "two")
+    assert multiprocessing.active_children() == []
+
+
+@pytest.mark.slow
+def test_numbers_that_are_read_a_step_late_make_the_same_files(
+    finetune: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = {"iterations": 6, "iterations_per_epoch": 3, "checkpoint_s": 1e-9}
+    finetune("at_once", **changes)
+    read_late(monkeypatch)
+    (
+        finetune("late", **changes),
+        finetune("unsaved", **changes | {"checkpoint_s": 60}),
+    )
+    assert contents(tmp_path / "late") == contents(tmp_path / "at_once")
+    assert contents(tmp_path / "unsaved") == contents(tmp_path / "at_once")
+
+
+def read_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let trainers read their numbers as on a GPU; the fused optimisers of a CPU skip steps too."""
+    begin = Trainer.__init__
+
+    def late(self: Trainer, *given: Any) -> None:
+        begin(self, *given)
+        self._late = self._trainer._late = True
+
+    monkeypatch.setattr(Trainer, "__init__", late)
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_no_number_is_in_no_checkpoint_though_it_is_read_late(
+    finetune: Run, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_late(monkeypatch)
+    with pytest.raises(BadInput, match="the loss of iteration 2 is no finite number"):
+        finetune(lr=1e30, iterations=4, iterations_per_epoch=4, checkpoint_s=1e-9)
+    (path,) = scratch.rglob(run.CHECKPOINT)
+    assert torch.load(path, weights_only=True)["state"]["iteration"] == 1
+    assert len((path.parent / run.HISTORY).read_text().splitlines()) == 2
+
+
 class Killed(BaseException):
     pass
 
@@ -114,6 +160,7 @@ class Killed(BaseException):
         {"precision": "fp32"},
         {"precision": "bf16", "average_share": 0.8, "freeze_share": 0.5},
         {"validation": {"folds": 2, "keep": "best"}, "people_per_batch": 2},
+        {"workers": 2},
     ],
 )
 def test_a_run_that_was_killed_in_mid_epoch_goes_on_and_ends_with_equal_bytes(
@@ -135,6 +182,40 @@ def test_a_run_that_was_killed_in_mid_epoch_goes_on_and_ends_with_equal_bytes(
     assert not (tmp_path / "resumed").exists()
     finetune("resumed", **changes)
     assert steps == [0, 1, 2, 3, 4, 4, 5]
+    assert contents(tmp_path / "resumed") == contents(tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["bot", "sbs"])
+def test_weights_that_lie_channels_last_are_kept_resumed_and_written(
+    finetune: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: str
+) -> None:
+    build, resume = Trainer.build_model, Trainer.resume
+
+    def channels_last(self: Trainer, cfg: Any) -> Any:
+        return build(self, cfg).to(memory_format=torch.channels_last)
+
+    def resumed(self: Trainer, state: dict[str, Any]) -> None:
+        resume(self, state)
+        for parameter, held in self.optimizer.state.items():
+            assert held["exp_avg"].stride() == parameter.stride()
+
+    monkeypatch.setattr(Trainer, "build_model", channels_last)
+    changes = {"recipe": recipe, "iterations": 4, "iterations_per_epoch": 4, "checkpoint_s": 1e-9}
+    finetune("undisturbed", **changes)
+    monkeypatch.setattr(Trainer, "resume", resumed)
+    before = Trainer.before_step
+
+    def killed(self: Trainer) -> None:
+        if self.iter == 2 and not list(tmp_path.rglob("killed")):
+            (tmp_path / "killed").touch()
+            raise Killed
+        before(self)
+
+    monkeypatch.setattr(Trainer, "before_step", killed)
+    with pytest.raises(Killed):
+        finetune("resumed", **changes)
+    finetune("resumed", **changes)
     assert contents(tmp_path / "resumed") == contents(tmp_path / "undisturbed")
 
 
@@ -225,10 +306,10 @@ def test_weights_that_are_no_numbers_are_not_kept(
 
 @pytest.mark.parametrize("broken", [float("nan"), float("inf"), -float("inf")])
 def test_large_numbers_are_finite_even_where_their_sum_is_not(broken: float) -> None:
-    large = torch.full((100,), 3e38)
-    assert run._is_finite(large)
+    large, small = torch.full((100,), 3e38), torch.tensor(3)
+    assert run._not_finite({"large": large, "small": small}) == []
     large[7] = broken
-    assert not run._is_finite(large)
+    assert run._not_finite({"large": large, "small": small}) == ["large"]
 
 
 @pytest.fixture

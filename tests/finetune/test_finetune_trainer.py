@@ -1,6 +1,8 @@
 """fast-reid's trainer as we drive it: weights in, steps that train, refusals that name the step."""
 
 import logging
+import multiprocessing
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from passerby.errors import BadInput
 from passerby.finetune import bridge, recipes
 from passerby.finetune.compat import fastreid
 from passerby.finetune.start import Start
-from passerby.finetune.trainer import Trainer
+from passerby.finetune.trainer import Trainer, can_skip
 from passerby.models import init_file
 from passerby.settings import Encoder, Finetune
 
@@ -90,6 +92,66 @@ def test_a_loss_that_is_no_number_stops_before_the_update(make: Make) -> None:
     )
     steps = {int(state["step"]) for state in trainer.optimizer.state.values()}
     assert steps == {1}
+
+
+def late(trainer: Trainer) -> Trainer:
+    """Let it read its numbers as on a GPU; the fused optimisers of a CPU skip steps too."""
+    trainer._late = trainer._trainer._late = True
+    return trainer
+
+
+def test_g5_rows_that_are_read_a_step_late_are_the_same_and_all_there(make: Make) -> None:
+    at_once, later = make(iterations=4), late(make(iterations=4))
+    seen: list[tuple[int, int]] = []
+    at_once.train(lambda: seen.append((at_once.iter, len(at_once.rows))))
+    later.train(lambda: seen.append((later.iter, len(later.rows))))
+    assert seen == [(1, 1), (2, 2), (3, 3), (4, 4), (1, 0), (2, 1), (3, 2), (4, 3)]
+    assert later.rows == at_once.rows
+    assert [row["iteration"] for row in later.rows] == [1, 2, 3, 4]
+    for name, value in at_once.network.state_dict().items():
+        assert torch.equal(value, later.network.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("iterations", [2, 4])
+def test_a_loss_that_is_read_late_and_is_no_number_has_changed_no_weight(
+    make: Make, iterations: int
+) -> None:
+    trainer = late(make(lr=1e30, iterations=iterations, iterations_per_epoch=2))
+    after: list[dict[str, torch.Tensor]] = []
+
+    def look() -> None:
+        after.append({name: p.detach().clone() for name, p in trainer.network.named_parameters()})
+
+    with pytest.raises(BadInput, match="the loss of iteration 2 is no finite number; the weights"):
+        trainer.train(look)
+    assert [row["iteration"] for row in trainer.rows] == [1]
+    assert {int(state["step"]) for state in trainer.optimizer.state.values()} == {1}
+    for name, value in trainer.network.named_parameters():
+        assert torch.equal(value, after[0][name]), name
+
+
+def test_an_optimiser_that_cannot_skip_on_the_device_is_known() -> None:
+    layer = torch.nn.Linear(2, 2)
+    assert can_skip(torch.optim.Adam(layer.parameters(), fused=True))
+    assert not can_skip(torch.optim.Adam(layer.parameters()))
+    assert not can_skip(torch.optim.RMSprop(layer.parameters()))
+
+
+@pytest.mark.slow
+def test_the_same_workers_serve_all_epochs_and_end_with_the_training(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = fastreid.data.common.CommDataset.__getitem__
+
+    def noted(self: Any, index: int) -> Any:
+        (tmp_path / "pids" / str(os.getpid())).touch()
+        return read(self, index)
+
+    (tmp_path / "pids").mkdir()
+    monkeypatch.setattr(fastreid.data.common.CommDataset, "__getitem__", noted)
+    make(iterations=8, iterations_per_epoch=2, workers=2).train()
+    assert len(list((tmp_path / "pids").iterdir())) == 2
+    assert multiprocessing.active_children() == []
 
 
 def test_d10_equal_seeds_make_equal_heads_and_first_batches(make: Make) -> None:

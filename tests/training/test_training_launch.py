@@ -63,8 +63,9 @@ def living(folder: Path) -> list[int]:
 def test_processes_are_one_a_gpu_or_what_the_variable_says(monkeypatch):
     monkeypatch.delenv("PASSERBY_PROCESSES", raising=False)
     assert [launch.processes(n) for n in (0, 1, 8)] == [1, 1, 8]
+    assert [launch.processes(n, default=1) for n in (0, 1, 8)] == [1, 1, 1]
     monkeypatch.setenv("PASSERBY_PROCESSES", "3")
-    assert launch.processes(8) == 3
+    assert launch.processes(8) == launch.processes(8, default=1) == 3
 
 
 @pytest.mark.parametrize("text", ["0", "two", "-1", "1.5"])

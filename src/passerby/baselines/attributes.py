@@ -163,18 +163,16 @@ class Task:
         """Loss and accuracy of a training batch, augmented by a stream of its own."""
         plan = self._job.plan
         rows = torch.from_numpy(self._sampler.rows(step))
-        images = pictures.normalised(
-            self._training.images[rows].to(self._device), self._job.encoder
-        )
+        images = self._normalised(self._training.images[rows])
         size = plan.height_px, plan.width_px
         rng = seeds.stream(plan.seed, NAME, "augment", step)
         drawn = augment.draw(rng, len(rows), size, plan.max_rotation_deg, plan.erase_share)
         logits = self._logits(augment.apply(images, drawn))
-        values = self._training.values[rows].to(self._device)
+        values = pictures.on_device(self._training.values[rows], self._device)
         return mean_loss(logits, values), hits(logits, values).float().mean()
 
     def _normalised(self, images: Tensor) -> Tensor:
-        return pictures.normalised(images.to(self._device), self._job.encoder)
+        return pictures.normalised(pictures.on_device(images, self._device), self._job.encoder)
 
     def _logits(self, images: Tensor) -> list[Tensor]:
         with precision.autocast(self._device.type, self._lowered):

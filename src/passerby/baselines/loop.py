@@ -5,6 +5,7 @@ a function of seed and epoch, so a checkpoint at an epoch's end holds the whole 
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from passerby.errors import BadInput
 from passerby.progress import Progress
 from passerby.training import checkpoint
 from passerby.training.history import History
+from passerby.training.processes import Watched
 from passerby.training.repeatable import drawing_from
 
 CHECKPOINT = "checkpoint.pt"
@@ -120,15 +122,20 @@ def train(
 def _epoch(task: Task, course: Course, epoch: int, told: Callable[[str], None]) -> dict[str, float]:
     """Train for an epoch and validate: means over its batches."""
     task.network.train()
-    sums = torch.zeros(2, dtype=torch.float64)
+    device = next(task.network.parameters()).device
+    sums = torch.zeros(2, dtype=torch.float64, device=device)
+    shown: deque[Watched] = deque(maxlen=2)
     with drawing_from(seeds.number(course.seed, course.name, "epoch", epoch)):
         for place in range(task.steps_per_epoch):
             loss, accuracy = task.batch(epoch * task.steps_per_epoch + place)
             task.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             task.optimizer.step()
-            sums += torch.stack([loss.detach(), accuracy]).double().cpu()
-            told(f"epoch {epoch}  loss {loss.item():.3f}")
+            sums += torch.stack([loss.detach(), accuracy]).double()
+            shown.append(Watched(loss.detach()))
+            told(
+                f"epoch {epoch}  loss {shown[0].read():.3f}"
+            )  # of the step before: no wait for this
     task.network.eval()
     with torch.inference_mode():
         validation_loss, validation_accuracy = task.validate()

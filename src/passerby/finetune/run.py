@@ -1,7 +1,7 @@
 """One finetuning from start to model artifact, and on from where a killed one was.
 
-Checkpoints lie in scratch and are made between two steps. Equal input gives equal bytes on one
-machine, also after a kill.
+Checkpoints lie in scratch and are made between two steps. On a CPU equal input gives equal bytes on
+one machine, also after a kill; on a GPU torch is told to (`training.repeatable`), not measured.
 """
 
 import gc
@@ -145,6 +145,9 @@ class Keeper:
             trainer.resume(saved)
             self._best.row = saved["best"]
         self._main = fastreid.utils.comm.is_main_process()
+        # Votes go between the hosts: on the devices they would wait for the step.
+        several = fastreid.utils.comm.get_world_size() > 1
+        self._voters = torch.distributed.new_group(backend="gloo") if several else None
         texts = saved["texts"] if saved else {HISTORY: "", VALIDATION: ""}
         self._quiet, self._judge, self._tables = quiet or not self._main, None, {}
         if self._main:
@@ -172,7 +175,7 @@ class Keeper:
         trainer = self._trainer
         over = trainer.iter % trainer.iters_per_epoch == 0 or trainer.iter == trainer.max_iter
         due = time.monotonic() - self._saved_at > self._job.plan.checkpoint_s
-        stop, due = _anybody(self._stop_asked(), due)
+        stop, due = _anybody(self._voters, self._stop_asked(), due)
         if over or stop or due:
             trainer.settle()
         self._record()
@@ -273,11 +276,15 @@ def _not_finite(state: Mapping[str, Tensor]) -> list[str]:
     return [name for name in suspects if not state[name].isfinite().all()]
 
 
-def _anybody(*mine: bool) -> tuple[bool, ...]:
-    """Whether any process says so, for each question: all get the same answers."""
-    if fastreid.utils.comm.get_world_size() == 1:
+def _anybody(voters: Any, *mine: bool) -> tuple[bool, ...]:
+    """Whether any process says so, for each question: all get the same answers.
+
+    Args:
+        voters: Group of the processes; `None` where this one is alone.
+        mine: What this process says.
+    """
+    if voters is None:
         return mine
-    device = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
-    votes = torch.tensor(mine, dtype=torch.float32, device=device)
-    torch.distributed.all_reduce(votes)
+    votes = torch.tensor(mine, dtype=torch.float32)
+    torch.distributed.all_reduce(votes, group=voters)
     return tuple(vote > 0 for vote in votes.tolist())

@@ -274,9 +274,7 @@ def _onnx() -> ModuleType:
     try:
         import onnx
     except ImportError:
-        raise BadInput(
-            "ONNX files need the package onnx, which is missing: pip install onnx"
-        ) from None
+        raise BadInput("ONNX files need the package onnx: pip install onnx") from None
     return onnx
 
 
