@@ -45,7 +45,7 @@ def collect(folder: Path) -> None:
             "omp": os.environ["OMP_NUM_THREADS"],
             "gathered": group.gathered(mine).flatten().tolist(),
             "mean": group.mean(torch.tensor([1.0 + group.rank, 0.0])).tolist(),
-            "anybody": group.anybody(group.rank == 1, False),
+            "anybody": processes.anybody(group.rank == 1, False),
             "told": group.told(f"by {group.rank}"),
         }
         group.wait()

@@ -33,6 +33,7 @@ from passerby.settings import Attributes, Encoder
 from passerby.training import precision, processes
 from passerby.training.repeatable import drawing_from, repeatable
 from passerby.training.sampler import EpochSampler
+from passerby.training.upload import sent
 
 NAME = "attributes"
 FORMAT = "passerby.attributes/1"
@@ -168,11 +169,11 @@ class Task:
         rng = seeds.stream(plan.seed, NAME, "augment", step)
         drawn = augment.draw(rng, len(rows), size, plan.max_rotation_deg, plan.erase_share)
         logits = self._logits(augment.apply(images, drawn))
-        values = pictures.on_device(self._training.values[rows], self._device)
+        values = sent(self._training.values[rows], self._device)
         return mean_loss(logits, values), hits(logits, values).float().mean()
 
     def _normalised(self, images: Tensor) -> Tensor:
-        return pictures.normalised(pictures.on_device(images, self._device), self._job.encoder)
+        return pictures.normalised(sent(images, self._device), self._job.encoder)
 
     def _logits(self, images: Tensor) -> list[Tensor]:
         with precision.autocast(self._device.type, self._lowered):

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from passerby.baselines.pictures import on_device
+from passerby.training.upload import sent
 
 ERASED_AREA = (0.02, 0.33)
 """Least and greatest share of the picture, as torchvision's RandomErasing."""
@@ -82,12 +82,12 @@ def _grid(images: Tensor, draws: Draws) -> Tensor:
         [np.sin(angle) * side * wide / high, np.cos(angle), 0 * angle],
     ]
     theta = torch.as_tensor(np.moveaxis(np.array(rows), 2, 0), dtype=images.dtype)
-    return F.affine_grid(on_device(theta, images.device), list(images.shape), align_corners=False)
+    return F.affine_grid(sent(theta, images.device), list(images.shape), align_corners=False)
 
 
 def _inside(images: Tensor, erased: np.ndarray) -> Tensor:
     """Which pixels lie in a picture's rectangle, `bool (B, H, W)`."""
     high, wide = images.shape[-2:]
-    top, bottom, left, right = on_device(torch.as_tensor(erased), images.device).T[:, :, None]
+    top, bottom, left, right = sent(torch.as_tensor(erased), images.device).T[:, :, None]
     y, x = (torch.arange(length, device=images.device) for length in (high, wide))
     return ((y >= top) & (y < bottom))[:, :, None] & ((x >= left) & (x < right))[:, None, :]

@@ -133,9 +133,8 @@ def _epoch(task: Task, course: Course, epoch: int, told: Callable[[str], None]) 
             task.optimizer.step()
             sums += torch.stack([loss.detach(), accuracy]).double()
             shown.append(Watched(loss.detach()))
-            told(
-                f"epoch {epoch}  loss {shown[0].read():.3f}"
-            )  # of the step before: no wait for this
+            # The loss of the step before: nobody waits for the present one.
+            told(f"epoch {epoch}  loss {shown[0].read():.3f}")
     task.network.eval()
     with torch.inference_mode():
         validation_loss, validation_accuracy = task.validate()

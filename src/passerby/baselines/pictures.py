@@ -13,6 +13,7 @@ from passerby import seeds
 from passerby.errors import BadInput
 from passerby.images import read_image
 from passerby.settings import Encoder
+from passerby.training.upload import sent
 
 
 def split(people: Collection[int], share: float, seed: int) -> tuple[tuple[int, ...], ...]:
@@ -61,14 +62,7 @@ def load(paths: Sequence[Path], height_px: int, width_px: int, threads: int) -> 
 def normalised(images: Tensor, encoder: Encoder) -> Tensor:
     """Bytes as the network takes them: `float (B, 3, H, W)`, less the mean, over the deviation."""
     mean, deviation = (
-        on_device(torch.tensor(values), images.device)[:, None, None]
+        sent(torch.tensor(values), images.device)[:, None, None]
         for values in (encoder.mean, encoder.deviation)
     )
     return (images.float() / 255 - mean) / deviation
-
-
-def on_device(values: Tensor, device: torch.device) -> Tensor:
-    """Values on their way to a device, which goes on with its work meanwhile."""
-    if device.type == "cpu":
-        return values.to(device)
-    return values.pin_memory().to(device, non_blocking=True)

@@ -145,9 +145,6 @@ class Keeper:
             trainer.resume(saved)
             self._best.row = saved["best"]
         self._main = fastreid.utils.comm.is_main_process()
-        # Votes go between the hosts: on the devices they would wait for the step.
-        several = fastreid.utils.comm.get_world_size() > 1
-        self._voters = torch.distributed.new_group(backend="gloo") if several else None
         texts = saved["texts"] if saved else {HISTORY: "", VALIDATION: ""}
         self._quiet, self._judge, self._tables = quiet or not self._main, None, {}
         if self._main:
@@ -175,7 +172,7 @@ class Keeper:
         trainer = self._trainer
         over = trainer.iter % trainer.iters_per_epoch == 0 or trainer.iter == trainer.max_iter
         due = time.monotonic() - self._saved_at > self._job.plan.checkpoint_s
-        stop, due = _anybody(self._voters, self._stop_asked(), due)
+        stop, due = processes.anybody(self._stop_asked(), due)
         if over or stop or due:
             trainer.settle()
         self._record()
@@ -274,17 +271,3 @@ def _not_finite(state: Mapping[str, Tensor]) -> list[str]:
     sums = torch.stack([value.sum().isfinite() for value in state.values()]).tolist()
     suspects = [name for name, finite in zip(state, sums, strict=True) if not finite]
     return [name for name in suspects if not state[name].isfinite().all()]
-
-
-def _anybody(voters: Any, *mine: bool) -> tuple[bool, ...]:
-    """Whether any process says so, for each question: all get the same answers.
-
-    Args:
-        voters: Group of the processes; `None` where this one is alone.
-        mine: What this process says.
-    """
-    if voters is None:
-        return mine
-    votes = torch.tensor(mine, dtype=torch.float32)
-    torch.distributed.all_reduce(votes, group=voters)
-    return tuple(vote > 0 for vote in votes.tolist())

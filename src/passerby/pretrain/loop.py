@@ -14,7 +14,7 @@ from passerby.pretrain.feed import Feed
 from passerby.pretrain.monitor import Monitor
 from passerby.pretrain.trainer import MEASURED, Trainer
 from passerby.progress import Progress
-from passerby.training import checkpoint
+from passerby.training import checkpoint, processes
 from passerby.training.boards import Board
 from passerby.training.history import History
 
@@ -145,7 +145,7 @@ class Loop:
     def _look_around(self, steps: int) -> None:
         """Save what is due, and stop if anybody wants it: all do the same at the same step."""
         due = time.monotonic() - self._saved_s > self.trainer.arm.checkpoint_s
-        stop, due = self.group.anybody(self._stop_asked(), due)
+        stop, due = processes.anybody(self._stop_asked(), due)
         if stop or due:
             self._save()
             self._saved_s = time.monotonic()

@@ -51,17 +51,6 @@ class Group:
         dist.all_reduce(total)
         return (total / self.world).to(mine.device)
 
-    def anybody(self, *wishes: bool) -> list[bool]:
-        """Each wish, if any process has it: all get the same answers.
-
-        The processes wait for each other, but not for their devices.
-        """
-        if self.world == 1:
-            return [*wishes]
-        votes = torch.tensor(wishes, dtype=torch.float32)  # on the CPU: see `joined`
-        dist.all_reduce(votes)
-        return [vote > 0 for vote in votes.tolist()]
-
     def told(self, mine: Any) -> Any:
         """What the first process says, in all of them; plain objects and arrays."""
         said = [mine]
@@ -72,6 +61,18 @@ class Group:
     def wait(self) -> None:
         """Go on when all have come here."""
         dist.barrier()
+
+
+def anybody(*wishes: bool) -> list[bool]:
+    """Each wish, if any of the processes that train together has it: all get the same answers.
+
+    The processes wait for each other, but not for their devices.
+    """
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return [*wishes]
+    votes = torch.tensor(wishes, dtype=torch.float32)  # on the CPU, for which `joined` has gloo
+    dist.all_reduce(votes)
+    return [vote > 0 for vote in votes.tolist()]
 
 
 class Watched:

@@ -46,6 +46,13 @@ def uploaded(arrays: Sequence[np.ndarray], device: torch.device) -> list[Tensor]
     ]
 
 
+def sent(values: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the host's on its way to a device; see `uploaded`."""
+    if device.type == "cpu":
+        return values
+    return values.pin_memory().to(device, non_blocking=True)
+
+
 def _page_locked(count: int, device: torch.device) -> Tensor:
     """So many bytes that a GPU can read by itself."""
     return torch.empty(count, dtype=torch.uint8, pin_memory=device.type == "cuda")
