@@ -1,29 +1,18 @@
-"""Training steps of fast-reid's recipes on fake CUDA tensors, as far as a CPU build of torch goes.
+"""Training steps of fast-reid's recipes on a fake GPU; what they did as JSON.
 
-A program of its own: `PASSERBY_FAKE_CUDA_GUARD` names a library that gives torch a guard of CUDA
-devices, and once it is loaded torch is spoilt for anything else. The forward pass, what becomes of
-the losses, and the optimiser's step are ours; autograd's engine refuses fake CUDA tensors, so the
-gradients are zeros.
+Forward pass, losses and the optimiser's step are ours and fast-reid's; gradients are zeros, since
+autograd's engine refuses a device that is not there. A question for a number ends the program.
 
-Prints a JSON object: for each recipe under `syncs` where the host asks the device for a number, and
-how often; under `copies` where it copies a tensor to the device and waits; under `devices` where
-losses and numbers lie; under `channels_last` whether the input and all weights of the trunk's
-convolutions lie so. (What lies between two convolutions is cuDNN's choice, and there is none.)
+For each recipe: under `waits` where the host waits for a copy; under `devices` where losses and
+numbers lie; under `channels_last` whether the input and the weights of the trunk's convolutions lie
+so. (What lies between two convolutions is cuDNN's choice, and there is none.)
 """
 
-import collections
-import ctypes
 import json
-import os
-import traceback
-from pathlib import Path
 from typing import Any
 
+import fake
 import torch
-from torch._subclasses import fake_tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from passerby.finetune import trainer as training
 from passerby.finetune.compat import fastreid
@@ -33,17 +22,6 @@ from passerby.finetune.trainer import TRUNKS, Trainer
 from passerby.models.init_file import InitHeader
 from passerby.settings import Encoder, Finetune
 
-ctypes.CDLL(os.environ["PASSERBY_FAKE_CUDA_GUARD"])
-
-fake_tensor.init_gpu_context = lambda device: None
-fake_tensor.FakeTensor.constant = property(lambda self: None, lambda self, value: None)
-fake_tensor.FakeTensorConverter.add_constant_storage_mapping = lambda self, tensor: None
-torch.cuda.is_bf16_supported = lambda *_, **__: True
-torch.cuda.is_initialized = lambda: False
-torch.cuda.current_device = lambda: 0
-
-
-DEVICE = torch.device("cuda:0")
 PEOPLE, IMAGES = 751, 12936
 RECIPES = {
     "bot": ("resnet50", (256, 128)),
@@ -52,60 +30,6 @@ RECIPES = {
     "sbs": ("resnet50", (384, 128)),
     "mgn": ("resnet50", (384, 128)),
 }
-SYNCS: collections.Counter[str] = collections.Counter()
-
-
-def where() -> str:
-    """The line of fastreid or passerby that asked."""
-    stack = traceback.extract_stack()
-    ours = [f for f in stack if "/fastreid/" in f.filename or "/passerby/" in f.filename]
-    path = Path(ours[-1].filename)
-    return f"{path.parent.name}/{path.name}:{ours[-1].lineno}"
-
-
-def counted(kind: str, answer: Any) -> Any:
-    """A method of tensors that notes where it was called, and answers with what is at hand."""
-
-    def asked(tensor: torch.Tensor, *given: Any, **named: Any) -> Any:
-        SYNCS[f"{kind} {where()}"] += 1
-        return answer(tensor)
-
-    return asked
-
-
-def count_syncs() -> None:
-    """Count what makes the host wait for the device.
-
-    What is not counted here raises: a fake tensor has no numbers.
-    """
-    for name in ("__float__", "item"):
-        setattr(torch.Tensor, name, counted("number", lambda tensor: 0.5))
-    torch.Tensor.tolist = counted("number", lambda tensor: [0.5] * tensor.numel())
-    torch.Tensor.__bool__ = counted("number", lambda tensor: False)
-    torch.Tensor.nonzero = counted(
-        "nonzero", lambda tensor: tensor.new_empty((len(tensor), tensor.ndim), dtype=torch.int64)
-    )
-    places, choose = counted("nonzero", lambda tensor: (torch.arange(len(tensor)),)), torch.where
-    torch.where = lambda *given: choose(*given) if len(given) > 1 else places(*given)
-
-
-class Copies(TorchDispatchMode):
-    """Counts tensors that are copied to the device or from it, the host waiting."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: collections.Counter[str] = collections.Counter()
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if func._schema.name in ("aten::_to_copy", "aten::copy_"):
-            patient = (kwargs or {}).get("non_blocking") or args[2:3] == (True,)
-            tensors = [each for each in tree_leaves((args, out)) if torch.is_tensor(each)]
-            if not patient and len({each.device.type for each in tensors}) > 1:
-                self.found[where()] += 1
-        return out
 
 
 class OnTheWay:
@@ -113,19 +37,6 @@ class OnTheWay:
 
     def __init__(self, value: torch.Tensor) -> None:
         self.device = value.device.type
-
-
-def on_device(module: torch.nn.Module) -> torch.nn.Module:
-    """Move a module as `Module.to` does, which cannot exchange real tensors for fake ones."""
-    for each in module.modules():
-        for name, value in list(each._parameters.items()):
-            if value is not None:
-                moved = value.detach().to(DEVICE)
-                each._parameters[name] = torch.nn.Parameter(moved, value.requires_grad)
-        for name, value in list(each._buffers.items()):
-            if value is not None:
-                each._buffers[name] = value.to(DEVICE)
-    return module
 
 
 def laid_out(module: torch.nn.Module, *args: Any, **options: Any) -> torch.nn.Module:
@@ -136,13 +47,13 @@ def laid_out(module: torch.nn.Module, *args: Any, **options: Any) -> torch.nn.Mo
             if value is not None and value.ndim == 4:
                 kept = value.detach().contiguous(memory_format=wanted)
                 each._parameters[name] = torch.nn.Parameter(kept, value.requires_grad)
-    return module if wanted else on_device(module)
+    return module if wanted else fake.moved(module, fake.CUDA)
 
 
 def batches(size: tuple[int, int]) -> dict[str, torch.Tensor]:
     """A batch as the loader hands it out."""
-    labels = torch.zeros(64, dtype=torch.int64, device=DEVICE)
-    images = torch.empty(64, 3, *size, device=DEVICE)
+    labels = torch.zeros(64, dtype=torch.int64, device=fake.CUDA)
+    images = torch.empty(64, 3, *size, device=fake.CUDA)
     return {"images": images, "targets": labels, "camids": labels}
 
 
@@ -165,18 +76,17 @@ def step(recipe: str, architecture: str, size: tuple[int, int]) -> dict[str, Any
     convolutions[0].register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
     losses: list[torch.Tensor] = []
     torch.Tensor.backward = lambda loss, **_: (losses.append(loss), zero_gradients(trainer))[0]
-    copies = Copies()
+    watch = fake.Watch()
     with training.Storage(0) as trainer.storage:
         trainer.before_train()
         trainer._trainer._data_loader_iter = iter(trainer.data_loader)
         trainer._one_step()
-        losses.clear(), SYNCS.clear()
+        losses.clear()
         trainer._settle = lambda coming: None
-        with copies:
+        with watch:
             trainer._one_step()
     return {
-        "syncs": dict(SYNCS),
-        "copies": dict(copies.found),
+        "waits": watch.waits,
         "devices": sorted({*(each.device.type for each in losses), *devices(trainer)}),
         "channels_last": {
             "weights": all(last(each.weight) for each in convolutions),
@@ -224,16 +134,15 @@ class Batches:
 
 def main() -> None:
     """Print what was found."""
-    torch.cuda.is_available = lambda: True
+    mode = fake.install()
     torch.nn.Module.to = laid_out
     torch.nn.utils.skip_init = lambda kind, *given, **named: kind(*given, **named)
     training.Watched = OnTheWay
-    count_syncs()
     fastreid.utils.env.seed_all_rng = lambda seed: None
     torch.manual_seed = lambda seed: None
     found = {}
     for recipe, (architecture, size) in RECIPES.items():
-        with FakeTensorMode(allow_non_fake_inputs=True):
+        with mode:
             found[recipe] = step(recipe, architecture, size)
     print(json.dumps(found))
 
