@@ -17,6 +17,8 @@ PAIRS, ITERATIONS = r"([\d.,]+) pairs/s", r"iterations  ([\d.e+]+)/s  done"
 STEP = r"stopped at step ([\d,]+) of"
 STOPPING_S = 15.0
 """What a run is given for its last steps and its checkpoint."""
+SHARE_TRAINED = 0.8
+"""Of the time of the step `longer`; the rest goes into mining and the monitor."""
 GUESSED_PAIRS_PER_S = {"cuda": 3_500.0, "cpu": 300.0}
 """From which the length of the step `longer` follows where nothing was measured."""
 
@@ -117,7 +119,7 @@ def longer(context: Context) -> None:
     folder = _gpu_data.prepared(context)
     crops = len(CropStore(folder / "data" / "crops.lmdb"))
     usable_s = max(context.left_s - 2 * STOPPING_S, 5.0)
-    epochs = max(int(usable_s * expected(context) / crops), 3)
+    epochs = max(int(SHARE_TRAINED * usable_s * expected(context) / crops), 3)
     arm = {
         "start": "random",
         "positives": "mined",
@@ -133,7 +135,8 @@ def longer(context: Context) -> None:
         curve = table(folder, "longer", MONITOR)
         if curve != context.found.get("monitor"):
             context.keep(epochs_planned=epochs, monitor=curve)
-        return context.left_s < STOPPING_S
+        # A run knows how to stop once it trains.
+        return context.left_s < STOPPING_S and bool(table(folder, "longer", HISTORY))
 
     stage.stop_when(late, period_s=0.5)
     took_s = stage.ended(0, STOPPED)

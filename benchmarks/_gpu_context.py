@@ -81,6 +81,11 @@ class Context:
         return torch.device("cuda:0" if self.kind == "cuda" else "cpu")
 
     @property
+    def threads(self) -> int:
+        """Threads of what is done on the CPU; one in a quick run, which may share the machine."""
+        return 1 if self.quick else _record.cores()
+
+    @property
     def left_s(self) -> float:
         """What is left of the seconds that the step should aim at."""
         return self.budget_s - (time.monotonic() - self._begin_s)

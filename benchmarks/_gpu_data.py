@@ -32,7 +32,7 @@ NAME = "market1501"
 HEIGHT_PX, WIDTH_PX = 128, 64
 CAMERAS, EACH = 2, 3
 """Of a drawn person: cameras, and pictures by each of them."""
-PEOPLE, QUICK_PEOPLE = 400, 60
+PEOPLE, QUICK_PEOPLE = 400, 40
 """Drawn people in the training part; a quarter as many are in the test part."""
 
 
@@ -46,9 +46,8 @@ def parts(market: Path | None, archives: Path | None) -> tuple[str, ...]:
         return tuple(PARTS)
     there = set()
     if market:
-        there |= {
-            part for part, (folder, _) in PARTS.items() if (laid_out(market) / folder).is_dir()
-        }
+        root = laid_out(market)
+        there |= {part for part, (folder, _) in PARTS.items() if (root / folder).is_dir()}
     if archives:
         there |= {part for part, (_, name) in PARTS.items() if (archives / name).is_file()}
     if not there:
@@ -91,10 +90,11 @@ def prepared(context: Context, arms: dict[str, Any] | None = None) -> Path:
     return folder
 
 
-def about(folder: Path) -> dict[str, Any]:
+def about(folder: Path) -> str:
     """What a step says of its data."""
-    found: dict[str, Any] = files.read_json(folder / "prepared.json")
-    return found
+    found = files.read_json(folder / "prepared.json")
+    images = ", ".join(f"{found['counts'][f'{part}_images']:,} {part}" for part in PARTS)
+    return f"{'drawn people' if found['drawn'] else 'Market-1501'}: {images} images"
 
 
 def _is_drawn(context: Context) -> bool:
@@ -187,7 +187,7 @@ def _write_settings(context: Context, folder: Path, root: Path, arms: dict[str, 
 def settings(context: Context, root: Path, told: str) -> dict[str, Any]:
     """What this run changes in the profile `single-gpu`."""
     size, quick = context.size, context.quick
-    epochs, every = (9, 3) if quick else (12, 4)
+    epochs, every = (6, 3) if quick else (12, 4)
     overlay: dict[str, Any] = {
         "over": "single-gpu",
         "branches": {
@@ -204,7 +204,7 @@ def settings(context: Context, root: Path, told: str) -> dict[str, Any]:
             "mined": {
                 "start": "random",
                 "positives": "mined",
-                "epochs": 3 if quick else 4,
+                "epochs": 2 if quick else 4,
                 "mining": {"from_epoch": 1, "every_epochs": 1},
                 "monitor": {"every_epochs": 1},
             },
@@ -215,6 +215,7 @@ def settings(context: Context, root: Path, told: str) -> dict[str, Any]:
     }
     if quick:
         image = {"height_px": size.height_px, "width_px": size.width_px}
+        overlay["compute"] = {"threads": context.threads}
         overlay["encoder"] = {"architecture": size.architecture, "last_stride": 2}
         overlay["pretrain"] = {
             **image,
@@ -226,7 +227,7 @@ def settings(context: Context, root: Path, told: str) -> dict[str, Any]:
         }
         overlay["finetune"] = {
             **image,
-            "iterations": 12,
+            "iterations": 8,
             "iterations_per_epoch": 4,
             "people_per_batch": 4,
             "workers": 0,

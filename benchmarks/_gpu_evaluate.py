@@ -1,4 +1,4 @@
-"""Step `evaluate`: the stage that embeds and scores the test set, and features against the CPU's."""
+"""Step `evaluate`: the test set embedded and scored, and features against those of a CPU."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 import _gpu_data
-import _record
 from _gpu_context import Context
 from _gpu_data import NAME
 from _gpu_stages import Stage, last_number, run
@@ -51,16 +50,17 @@ def model(folder: Path) -> str:
 
 def against_cpu(context: Context, folder: Path, name: str) -> dict[str, Any]:
     """Features of some people by this device and by the CPU: how far apart, and their scores."""
+    at = folder / "data" / "models" / name
     listed = read(folder / "params.yaml").benchmark(NAME)
     benchmark = index.read(folder / "data" / "benchmarks" / f"{NAME}.tsv", listed.root)
     people = benchmark.people("query")[: QUICK_PEOPLE if context.quick else PEOPLE]
     by = {
-        kind: _arrays(_embedder(folder / "data" / "models" / name, kind), benchmark, people)
+        kind: _arrays(_embedder(at, kind), benchmark, people, context.threads)
         for kind in (context.kind, "cpu")
     }
     here, there = by[context.kind], by["cpu"]
     sides = ("query_features", "gallery_features")
-    distance = artifact.read_card(folder / "data" / "models" / name).distance
+    distance = artifact.read_card(at).distance
     scores = {
         kind: score(**arrays, protocol=benchmark.protocol, distance=distance, draws=0).map
         for kind, arrays in by.items()
@@ -85,12 +85,14 @@ def _embedder(folder: Path, kind: str) -> Embedder:
     return Embedder(TorchNetwork(net, card, kind), card)
 
 
-def _arrays(embedder: Embedder, benchmark: Benchmark, people: tuple[int, ...]) -> dict[str, Any]:
+def _arrays(
+    embedder: Embedder, benchmark: Benchmark, people: tuple[int, ...], threads: int
+) -> dict[str, Any]:
     """What evaluation takes, of some people."""
     arrays: dict[str, Any] = {}
     for side in ("query", "gallery"):
         items = benchmark.split(side).of_people(people)
-        features = embedder.embed_files(items.paths, threads=_record.cores())
+        features = embedder.embed_files(items.paths, threads=threads)
         arrays[f"{side}_features"] = features
         arrays |= {f"{side}_people": items.person, f"{side}_cameras": items.views}
     return arrays

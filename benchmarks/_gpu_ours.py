@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 import _pictures
-import _record
 import _rivals
 from _gpu_context import Context
 from passerby.pretrain import pictures
@@ -78,7 +77,7 @@ def drawn(context: Context) -> CropSet:
 @contextlib.contextmanager
 def grouped(context: Context) -> Iterator[Group]:
     """This process as a group of one, set up as `passerby.pretrain.main` sets it up."""
-    torch.set_num_threads(_record.cores())
+    torch.set_num_threads(context.threads)
     torch.backends.cudnn.benchmark = True
     with alone(context.device) as group:
         yield group
@@ -111,7 +110,7 @@ def kept_pictures(
     context: Context, crops: CropSet, asked: Configuration, group: Group
 ) -> pictures.Resident:
     """The crops on the device, at the configuration's scale."""
-    return _rivals.resident(crops, settings(context, asked)[0], group, _record.cores())
+    return _rivals.resident(crops, settings(context, asked)[0], group, context.threads)
 
 
 def built(
@@ -124,8 +123,7 @@ def built(
     """Feed and trainer of a configuration."""
     arm, encoder = settings(context, asked)
     number_format = precision.decide("auto", context.kind)
-    threads = _record.cores()
-    made = _rivals.parts(crops, kept, arm, encoder, group, threads, number_format)
+    made = _rivals.parts(crops, kept, arm, encoder, group, context.threads, number_format)
     return Ours(*made, _rivals.endless(made[0]))
 
 

@@ -17,6 +17,7 @@ from passerby.training.processes import Group
 
 COMPILING_S = 90.0
 """What compiling is expected to take at least; it is not begun if less is left."""
+KEPT_OF_RIVALS = ("ratios", "ratios_iqr", "rates", "share_of_harmonic", "gpu")
 NETWORKS, STRIDES, GROUPS, BATCHES = ("resnet50", "resnet18"), (2, 1), (8, 4, 1), (256, 1024)
 
 
@@ -122,5 +123,7 @@ def rival(context: Context) -> None:
     words += ["--height", str(size.height_px), "--width", str(size.width_px)]
     words += ["--queue", str(size.queue), "--images", str(size.pictures)]
     words += ["--seconds", "0.2" if context.quick else "2", "--rounds", "2"]
+    words += ["--cores", str(context.threads)]
     words += ["--crops", str(context.work / "drawn.lmdb")]
-    context.keep(**pretraining.found(pretraining.arguments(words)))
+    found = pretraining.found(pretraining.arguments(words))
+    context.keep(**{key: found[key] for key in KEPT_OF_RIVALS})

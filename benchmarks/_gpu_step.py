@@ -88,7 +88,7 @@ def _place() -> str:
 def profile(context: Context) -> None:
     """Keep the kernels of a step, how busy the device is, and what parts of a step take alone."""
     crops, asked = _gpu_ours.drawn(context), _gpu_ours.first(context)
-    seconds = 0.2 if context.quick else 1.5
+    seconds, watched_steps = (0.2, 1) if context.quick else (1.5, WATCHED_STEPS)
     with _gpu_ours.grouped(context) as group:
         kept = _gpu_ours.kept_pictures(context, crops, asked, group)
         ours = _gpu_ours.built(context, crops, kept, asked, group)
@@ -97,7 +97,7 @@ def profile(context: Context) -> None:
         step_ms = milliseconds(context, ours.step, seconds)
         context.keep(configuration=asked.name, step_ms=step_ms)
         context.keep(parts=parts(context, ours, seconds))
-        found = _gpu_time.seen(ours.step, WATCHED_STEPS, context.kind, context.wait)
+        found = _gpu_time.seen(ours.step, watched_steps, context.kind, context.wait)
     if found is None:
         context.keep(note="torch's profiler sees nothing of the device here")
         return
@@ -132,7 +132,7 @@ def parts(context: Context, ours: Ours, seconds: float) -> dict[str, dict[str, f
 def part(context: Context, work: Callable[[], object], seconds: float) -> dict[str, float]:
     """What one piece of work takes: `wall_ms` by the clock; `device_ms`, `launches` if known."""
     found = {"wall_ms": milliseconds(context, work, seconds)}
-    watched = _gpu_time.seen(work, 3, context.kind, context.wait)
+    watched = _gpu_time.seen(work, 1 if context.quick else 3, context.kind, context.wait)
     if watched:
         found |= {"device_ms": watched.busy_ms, "launches": watched.launches}
     return found

@@ -9,6 +9,8 @@ GOALS_PAIRS_PER_S = {
 }
 """Of a step end to end with a last stride of 2, by a part of the card's name."""
 MOST_VIEWS_SHARE = 0.05
+FIRST = ("configuration", "epoch", "name", "place", "run")
+"""Columns that say what a row is of, so that they stand before the others."""
 MOST_ROWS = 40
 MOST_WIDTH = 60
 
@@ -124,6 +126,7 @@ def told(value: Mapping[str, Any], before: str = "") -> Iterator[str]:
 def _rows(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Rows as aligned columns."""
     names = [name for name in rows[0] if not isinstance(rows[0][name], Mapping)]
+    names.sort(key=lambda name: name not in FIRST)
     cells = [names, *([figure(row.get(name)) for name in names] for row in rows[:MOST_ROWS])]
     widths = [max(len(line[place]) for line in cells) for place in range(len(names))]
     lines = [
