@@ -1,7 +1,8 @@
-"""Reading a picture file, as all that look at pictures of people see it: upright, RGB."""
+"""Picture files: read upright and RGB, as all that look at people see them, and made (JPEG)."""
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -27,3 +28,11 @@ def read_image(path: str | Path) -> np.ndarray:
         raise BadInput(
             f"{path}: not a whole picture ({error}); replace the file or take it off the list"
         ) from None
+
+
+def encoded(image: np.ndarray, quality: int) -> bytes:
+    """An RGB image, `uint8 (H, W, 3)`, as a JPEG file; `quality` is in 1..100."""
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    done, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert done
+    return data.tobytes()

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 
 from passerby import seeds
-from passerby.crops.cut import encoded
 from passerby.crops.source import COLUMNS, Source
+from passerby.images import encoded
 
 
 def picture(seed: int, width: int = 20, height: int = 40) -> np.ndarray:

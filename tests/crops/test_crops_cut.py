@@ -4,8 +4,9 @@ import pytest
 from crop_samples import picture, write_video
 
 from passerby import seeds
-from passerby.crops.cut import cut_video, encoded, look, shrunk
+from passerby.crops.cut import cut_video, look, shrunk
 from passerby.errors import BadInput
+from passerby.images import encoded
 from passerby.settings import Crops
 from passerby.video import detections
 

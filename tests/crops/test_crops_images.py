@@ -3,13 +3,13 @@ import numpy as np
 import pytest
 from crop_samples import picture
 
-from passerby.crops.cut import encoded
 from passerby.crops.images import from_benchmark
 from passerby.crops.source import people
 from passerby.datasets import index
 from passerby.datasets.index import Benchmark, _image_hash
 from passerby.datasets.rows import Row
 from passerby.errors import BadInput
+from passerby.images import encoded
 from passerby.settings import BenchmarkSource, Crops
 
 SETTINGS = Crops(jpeg_quality=90)

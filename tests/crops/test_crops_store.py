@@ -15,9 +15,9 @@ import pytest
 from crop_samples import make_source, picture
 
 from passerby.crops import store as store_module
-from passerby.crops.cut import encoded
 from passerby.crops.store import CropStore, writing
 from passerby.errors import BadInput
+from passerby.images import encoded
 
 HERE = Path(__file__).parent
 

@@ -19,11 +19,11 @@ sys.path.append(str(Path(__file__).parent.parent / "crops"))
 from crop_samples import make_source, picture
 
 from passerby import errors
-from passerby.crops.cut import encoded
 from passerby.crops.source import COLUMNS
 from passerby.crops.store import writing
 from passerby.datasets.index import Benchmark
 from passerby.datasets.rows import Row
+from passerby.images import encoded
 from passerby.models import backbones, init_file
 from passerby.models.init_file import InitHeader
 from passerby.pretrain.run import pretrain

@@ -3,8 +3,8 @@ import pytest
 import torch
 from crop_samples import make_source, picture
 
-from passerby.crops.cut import encoded
 from passerby.crops.store import CropStore, writing
+from passerby.images import encoded
 from passerby.pretrain import pictures
 from passerby.pretrain.cropset import CropSet
 from passerby.pretrain.pictures import Resident, Streaming

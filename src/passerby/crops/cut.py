@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 
 from passerby.crops import filters
-from passerby.crops.source import COLUMNS, Reason, Source
+from passerby.crops.source import COLUMNS, Reason, Source, numbers_in_frame
 from passerby.errors import BadInput
+from passerby.images import encoded
 from passerby.settings import Crops
 from passerby.video.decode import VideoReader, describe
 from passerby.video.detections import Boxes
@@ -122,25 +123,6 @@ def shrunk(crop: np.ndarray, height_px: int) -> np.ndarray:
         return crop
     width = max(1, round(wide * height_px / high))
     return cv2.resize(crop, (width, height_px), interpolation=cv2.INTER_AREA)
-
-
-def encoded(image: np.ndarray, quality: int) -> bytes:
-    """An RGB image as a JPEG file."""
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    done, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    assert done
-    return data.tobytes()
-
-
-def numbers_in_frame(frame: np.ndarray) -> np.ndarray:
-    """The number of each box within its frame, int32 `(N,)`; `frame` `(N,)` is not falling.
-
-    Example:
-        >>> numbers_in_frame(np.array([3, 3, 4, 9, 9, 9]))
-        array([0, 1, 0, 0, 1, 2], dtype=int32)
-    """
-    first = np.searchsorted(frame, frame, side="left")
-    return (np.arange(len(frame)) - first).astype(np.int32)
 
 
 def _source(

@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 
 from passerby.crops import source
-from passerby.crops.cut import encoded, numbers_in_frame
-from passerby.crops.source import COLUMNS, Source
+from passerby.crops.source import COLUMNS, Source, numbers_in_frame
 from passerby.datasets import index
 from passerby.errors import BadInput
+from passerby.images import encoded
 from passerby.settings import Crops
 
 PREFIX = "benchmark-"

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from passerby import files
-from passerby.crops.cut import encoded
 from passerby.crops.store import CropStore
+from passerby.images import encoded
 
 CELL_PX = (128, 64)
 """Height and width of a crop in a montage."""

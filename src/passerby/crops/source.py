@@ -131,3 +131,14 @@ def read(path: str | Path) -> Source:
             jpegs=[data[begin:end] for begin, end in zip(begins, ends, strict=True)],
             columns={name: stored[name] for name in COLUMNS},
         )
+
+
+def numbers_in_frame(frame: np.ndarray) -> np.ndarray:
+    """The number of each box within its frame, int32 `(N,)`; `frame` `(N,)` is not falling.
+
+    Example:
+        >>> numbers_in_frame(np.array([3, 3, 4, 9, 9, 9]))
+        array([0, 1, 0, 0, 1, 2], dtype=int32)
+    """
+    first = np.searchsorted(frame, frame, side="left")
+    return (np.arange(len(frame)) - first).astype(np.int32)
