@@ -21,10 +21,10 @@ from _gpu_plan import PARTS
 from _pictures import JPEG_QUALITY, NOISE, picture
 from passerby import files, parallel, seeds
 from passerby.crops import images
-from passerby.crops.cut import encoded
 from passerby.crops.store import writing
 from passerby.datasets import counts, market1501
 from passerby.errors import BadInput
+from passerby.images import encoded
 from passerby.settings import profile, read
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 from passerby import parallel, seeds
-from passerby.crops.cut import encoded
 from passerby.crops.source import COLUMNS, Source
 from passerby.crops.store import CropStore, writing
+from passerby.images import encoded
 from passerby.pretrain.cropset import CropSet
 
 HEIGHT_PX, WIDTH_PX = 256, 128
