@@ -51,6 +51,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
     add("--archives", type=Path, help="folder with market1501-{train,query,gallery}.tar.xz")
     add("--work", type=Path, help="folder that stays for a later call; without it a temporary one")
     add("--step", help=argparse.SUPPRESS)  # how this program calls itself for one step
+    add("--module", help=argparse.SUPPRESS)
     add("--budget-s", type=float, default=0.0, help=argparse.SUPPRESS)
     asked = parser.parse_args(words)
     for name in ("out", "market", "archives", "work"):
@@ -132,8 +133,8 @@ class Run:
 
     def _command(self, step: Step, budget_s: float) -> list[str]:
         asked = self._asked
-        words = ["--step", step.name, "--budget-s", str(budget_s), "--out", str(asked.out)]
-        words += ["--work", str(self._work), "--device", asked.device]
+        words = ["--step", step.name, "--module", step.module, "--budget-s", str(budget_s)]
+        words += ["--work", str(self._work), "--device", asked.device, "--out", str(asked.out)]
         for name in ("market", "archives"):
             if getattr(asked, name):
                 words += [f"--{name}", str(getattr(asked, name))]
@@ -226,7 +227,6 @@ def step(asked: argparse.Namespace) -> int:
     """Do one step in this process; its exit code."""
     from _gpu_context import Context
 
-    found = next(one for one in _gpu_plan.STEPS if one.name == asked.step)
     context = Context(
         asked.step,
         asked.work,
@@ -238,7 +238,7 @@ def step(asked: argparse.Namespace) -> int:
     )
     context.keep()
     try:
-        getattr(importlib.import_module(found.module), found.name)(context)
+        getattr(importlib.import_module(asked.module), asked.step)(context)
     except Exception as error:
         traceback.print_exc()
         context.fail(error)
