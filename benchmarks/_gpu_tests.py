@@ -14,6 +14,7 @@ from passerby import parallel
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "tests" / "gpu"
+ABSENT = "there are no tests for a GPU: no folder tests/gpu"
 NOTHING_SELECTED = 5
 """pytest's exit code where no test is left."""
 SLOWEST = 5
@@ -26,7 +27,7 @@ def tests(context: Context) -> None:
         Failed: tests failed, or there are none.
     """
     if not FOLDER.is_dir():
-        raise Failed(f"there are no tests for a GPU: no folder {FOLDER.relative_to(ROOT)}")
+        raise Failed(ABSENT)
     outcomes = context.work / "outcomes.jsonl"
     outcomes.unlink(missing_ok=True)
     child = subprocess.Popen(

@@ -50,15 +50,16 @@ def test_the_whole_command_runs_on_a_cpu_with_few_packages(tmp_path: Path) -> No
     found = json.loads((out / "gpu.json").read_text(), parse_constant=pytest.fail)
     steps, logs = found["steps"], (out / "logs.txt").read_text()
     assert found["left_out"] == {}
-    assert list(steps) and set(steps) == set(STEPS)
+    assert set(steps) == set(STEPS)
     faults = {name: step.get("error") for name, step in steps.items() if step["status"] != "passed"}
-    assert faults == {}, logs
-    assert done.returncode == 0, done.stdout + done.stderr
+    absent = {} if _gpu_tests.FOLDER.is_dir() else {"tests": _gpu_tests.ABSENT}
+    assert faults == absent, logs
+    assert done.returncode == len(absent), done.stdout + done.stderr
     assert {"machine", "versions", "commit", "date", "settings", "goals"} <= set(found)
     assert found["versions"]["torch"]
     _check_figures({name: step["result"] for name, step in steps.items()})
     assert done.stdout.endswith((out / "table.txt").read_text())
-    assert done.stdout.splitlines()[-1] == f"passed: {len(STEPS)}"
+    assert done.stdout.splitlines()[-1].startswith(f"passed: {len(STEPS) - len(absent)}")
     assert "QUICK: the figures mean nothing" in done.stdout
     assert str(tmp_path) not in json.dumps(found)
 
