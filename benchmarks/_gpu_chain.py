@@ -77,14 +77,14 @@ def _stopped_and_resumed(context: Context, folder: Path) -> None:
 def table(folder: Path, arm: str, name: str) -> list[dict[str, float | None]]:
     """A table that grows beside a pretraining; empty where it is not there yet."""
     path = folder / "data" / "pretrain" / arm / name
-    lines = path.read_text().splitlines() if path.exists() else []
+    text = path.read_text() if path.exists() else ""
+    lines = text.splitlines()[: text.count("\n")]  # one that is being written has no end yet
     names = lines[0].split("\t") if lines else []
     rows = [[float(cell) for cell in line.split("\t")] for line in lines[1:]]
     # What is no number (right pairs where there is no pair) cannot stand in JSON.
     return [
         {key: cell if cell == cell else None for key, cell in zip(names, row, strict=True)}
         for row in rows
-        if len(row) == len(names)
     ]
 
 

@@ -76,6 +76,7 @@ STEPS = (
         ("query", "gallery"),
     ),
     Step("rival", "against the published way", "_gpu_speeds", 110, 240, 12),
+    Step("compiled", "with torch.compile and without", "_gpu_speeds", 110, 300, 4),
     Step(
         "longer",
         "pretraining as long as time is left",

@@ -1,6 +1,7 @@
-"""Steps `speeds` and `rival`: pairs per second of passerby alone, and against the published way."""
+"""Steps `speeds`, `compiled` and `rival`: pairs per second, alone and beside others."""
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,17 +16,12 @@ from passerby.pretrain.cropset import CropSet
 from passerby.pretrain.pictures import Resident
 from passerby.training.processes import Group
 
-COMPILING_S = 90.0
-"""What compiling is expected to take at least; it is not begun if less is left."""
 KEPT_OF_RIVALS = ("ratios", "ratios_iqr", "rates", "share_of_harmonic", "gpu")
 NETWORKS, STRIDES, GROUPS, BATCHES = ("resnet50", "resnet18"), (2, 1), (8, 4, 1), (256, 1024)
 
 
 def configurations() -> list[Configuration]:
-    """What is measured, the most telling first, and at the end all that was left out before.
-
-    The compiled one comes late: compiling takes as long as ten of the others.
-    """
+    """What is measured, the most telling first, and at the end all that was left out before."""
     early = [
         Configuration("resnet50", 2, 8, 256),
         Configuration("resnet50", 1, 8, 256),
@@ -35,7 +31,6 @@ def configurations() -> list[Configuration]:
         Configuration("resnet50", 2, 8, 1024),
         Configuration("resnet50", 2, 4, 256),
         Configuration("resnet18", 2, 8, 1024),
-        Configuration("resnet50", 2, 8, 256, compile=True),
     ]
     every = itertools.starmap(Configuration, itertools.product(NETWORKS, STRIDES, GROUPS, BATCHES))
     return list(dict.fromkeys([*early, *every]))
@@ -61,7 +56,7 @@ def speeds(context: Context) -> None:
     longest_s, scale, kept = 0.0, 0.0, None
     with _gpu_ours.grouped(context) as group:
         for asked in wanted:
-            if context.left_s < (COMPILING_S if asked.compile else longest_s):
+            if context.left_s < longest_s:
                 left_out.append(asked.name)
                 context.keep(left_out=left_out)
                 continue
@@ -78,8 +73,7 @@ def speeds(context: Context) -> None:
                 faults[asked.name] = f"{type(error).__name__}: {error}"[:300]
                 context.keep(faults=faults)
             _gpu_ours.let_go()
-            if not asked.compile:
-                longest_s = max(longest_s, before_s - context.left_s)
+            longest_s = max(longest_s, before_s - context.left_s)
             print(f"speeds: {asked.name}: {faults.get(asked.name) or found[-1]}", flush=True)
     if faults:
         raise Failed(f"not measured: {', '.join(faults)}")
@@ -113,6 +107,22 @@ def measured(
     if gpu:
         told["peak_memory_mb"] = _gpu_time.peak_memory_mb(before)
     return told
+
+
+def compiled(context: Context) -> None:
+    """Keep the speeds of the first configuration without torch.compile and with it."""
+    if context.kind == "cpu":
+        context.keep(note="not on a CPU, where compiling takes minutes and helps little")
+        return
+    crops, plain = _gpu_ours.drawn(context), _gpu_ours.first(context)
+    with _gpu_ours.grouped(context) as group:
+        kept = _gpu_ours.kept_pictures(context, crops, plain, group)
+        for asked in (plain, replace(plain, compile=True)):
+            before_s = context.left_s
+            name = "compiled" if asked.compile else "plain"
+            context.keep(**{name: measured(context, crops, kept, asked, group)})
+            context.keep(**{f"{name}_took_s": before_s - context.left_s})
+            _gpu_ours.let_go()
 
 
 def rival(context: Context) -> None:

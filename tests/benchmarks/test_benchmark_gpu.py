@@ -19,6 +19,7 @@ import pytest
 
 import _gpu_data
 import _gpu_plan
+import _gpu_speeds
 import _gpu_stages
 import _gpu_table
 import _gpu_tests
@@ -99,6 +100,7 @@ def _check_figures(results: dict[str, dict[str, Any]]) -> None:
     assert results["evaluate"]["against_cpu"]["largest_feature"] > 0
     assert results["evaluate"]["against_cpu"]["largest_difference"] == 0
     assert results["rival"]["ratios"]["end_to_end"] > 0
+    assert results["compiled"]["note"].startswith("not on a CPU")
 
 
 def run_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> gpu.Run:
@@ -197,6 +199,15 @@ def test_a_machine_without_a_gpu_is_told_how_to_rehearse(monkeypatch: pytest.Mon
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(BadInput, match=r"no GPU here; for a rehearsal .* --device cpu --quick"):
         gpu.main("--only", "machine")
+
+
+def test_every_combination_is_measured_once_the_most_telling_first() -> None:
+    every = _gpu_speeds.configurations()
+    assert len(set(every)) == len(every)
+    assert every[0].name == "resnet50_stride_2_groups_8_batch_256_scale_1"
+    plain = {(c.architecture, c.last_stride, c.bn_groups, c.batch) for c in every}
+    assert len(plain) == 2 * 2 * 3 * 2
+    assert {c.resident_scale for c in every} == {1.0, 2.0}
 
 
 @pytest.mark.parametrize("module", [_gpu_plan, _gpu_stages, _gpu_table, _gpu_time])
