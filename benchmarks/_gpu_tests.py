@@ -15,6 +15,7 @@ from passerby import parallel
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "tests" / "gpu"
 ABSENT = "there are no tests for a GPU: no folder tests/gpu"
+MARK = "@pytest.mark.gpu"
 NOTHING_SELECTED = 5
 """pytest's exit code where no test is left."""
 SLOWEST = 5
@@ -26,12 +27,13 @@ def tests(context: Context) -> None:
     Raises:
         Failed: tests failed, or there are none.
     """
-    if not FOLDER.is_dir():
+    paths = files(context.kind)
+    if not paths:
         raise Failed(ABSENT)
     outcomes = context.work / "outcomes.jsonl"
     outcomes.unlink(missing_ok=True)
     child = subprocess.Popen(
-        command(context),
+        command(context, paths),
         cwd=ROOT,
         env={
             **os.environ,
@@ -54,15 +56,22 @@ def tests(context: Context) -> None:
         raise Failed(f"pytest ended with {code}; failed: {', '.join(names) or 'nothing'}")
 
 
-def command(context: Context) -> list[str]:
-    """How pytest is called: only files that hold such tests, since others need more packages."""
-    if context.kind == "cuda":
-        files = [p for p in sorted(ROOT.glob("tests/**/test_*.py")) if "mark.gpu" in p.read_text()]
-        paths, marks = sorted({str(path) for path in (*files, FOLDER)}), "gpu"
-    else:
-        paths, marks = [str(FOLDER)], "not gpu and not slow" if context.quick else "not gpu"
+def files(kind: str) -> list[Path]:
+    """The files that hold such tests: others may need packages that are not there."""
+    folder = [FOLDER] if FOLDER.is_dir() else []
+    if kind == "cpu":
+        return folder
+    marked = [p for p in sorted(ROOT.glob("tests/**/test_*.py")) if MARK in p.read_text()]
+    return [*folder, *(path for path in marked if FOLDER not in path.parents)]
+
+
+def command(context: Context, paths: list[Path]) -> list[str]:
+    """How pytest is called."""
+    marks = "gpu"
+    if context.kind == "cpu":
+        marks = "not gpu and not slow" if context.quick else "not gpu"
     options = ["-q", "-p", "_gpu_outcomes", "-p", "no:cacheprovider"]
-    return [sys.executable, "-m", "pytest", "-m", marks, *options, *paths]
+    return [sys.executable, "-m", "pytest", "-m", marks, *options, *map(str, paths)]
 
 
 def counted(path: Path) -> dict[str, Any]:
