@@ -25,7 +25,7 @@ def tests(context: Context) -> None:
     """Run the tests, and keep how many passed and what the others said.
 
     Raises:
-        Failed: tests failed, or there are none.
+        Failed: tests failed, there are none, or on a GPU all were skipped.
     """
     paths = files(context.kind)
     if not paths:
@@ -51,6 +51,8 @@ def tests(context: Context) -> None:
     context.keep(exit_code=code, **counted(outcomes))
     if code == NOTHING_SELECTED and context.quick:
         context.keep(note="every test here takes more than a second or needs a GPU: none was run")
+    elif code == 0 and context.kind == "cuda" and not context.found["passed"]:
+        raise Failed("no test passed: all were skipped, though there is a GPU")
     elif code:
         names = [each["name"] for each in context.found["failures"]]
         raise Failed(f"pytest ended with {code}; failed: {', '.join(names) or 'nothing'}")
