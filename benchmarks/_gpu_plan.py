@@ -46,7 +46,7 @@ class Step:
 
     def limit(self, quick: bool) -> float:
         """Seconds after which it is killed. A quick run may meet a busy machine."""
-        return max(60.0, 6 * self.quick_s) if quick else self.limit_s
+        return max(120.0, 6 * self.quick_s) if quick else self.limit_s
 
 
 STEPS = (
