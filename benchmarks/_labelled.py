@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from _pictures import JPEG_QUALITY, picture
-from passerby.crops.cut import encoded
 from passerby.datasets.index import Benchmark
 from passerby.datasets.rows import Row
+from passerby.images import encoded
 from passerby.models import backbones, init_file
 from passerby.models.init_file import InitHeader
 from passerby.settings import Encoder

@@ -1,15 +1,16 @@
 """What benchmarks train on: drawn pictures, crops of a store, and the same ones as JPEG files."""
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from passerby import seeds
-from passerby.crops.cut import encoded
+from passerby import parallel, seeds
 from passerby.crops.source import COLUMNS, Source
 from passerby.crops.store import CropStore, writing
+from passerby.images import encoded
 from passerby.pretrain.cropset import CropSet
 
 HEIGHT_PX, WIDTH_PX = 256, 128
@@ -31,7 +32,8 @@ def draw(path: Path, count: int, seed: int = 0) -> None:
         "height": np.full(count, HEIGHT_PX),
         "person": none,
     }
-    jpegs = [encoded(picture(seed, n), JPEG_QUALITY) for n in range(count)]
+    with ThreadPoolExecutor(parallel.workers()) as pool:
+        jpegs = list(pool.map(lambda n: encoded(picture(seed, n), JPEG_QUALITY), range(count)))
     columns = {key: columns[key].astype(dtype) for key, dtype in COLUMNS.items()}
     with writing(path) as writer:
         writer.add(Source("drawn", "images", ("drawn",), count, jpegs=jpegs, columns=columns))

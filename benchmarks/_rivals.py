@@ -117,25 +117,46 @@ def published(
     )
 
 
+def parts(
+    crops: CropSet,
+    kept: pictures.Resident,
+    arm: Pretrain,
+    encoder: Encoder,
+    group: Group,
+    threads: int,
+    number_format: str,
+) -> tuple[Feed, Trainer]:
+    """What makes passerby's batches, from pictures in memory, and what trains with them."""
+    kind = View(len(crops))
+    feed = Feed(crops, kept, kind, arm, encoder, group, threads)
+    return feed, Trainer(network(arm, encoder), kind, arm, group, number_format)
+
+
+def resident(crops: CropSet, arm: Pretrain, group: Group, threads: int) -> pictures.Resident:
+    """The crops in memory, at the size that the settings ask for."""
+    size = round(arm.height_px * arm.resident_scale), round(arm.width_px * arm.resident_scale)
+    return pictures.Resident(crops, size, threads, group.device, quiet=True)
+
+
 def ours(
     crops: CropSet, arm: Pretrain, encoder: Encoder, group: Group, threads: int, number_format: str
 ) -> Rival:
     """passerby's own pretraining, its crops in memory."""
-    kind = View(len(crops))
-    size = round(arm.height_px * arm.resident_scale), round(arm.width_px * arm.resident_scale)
-    kept = pictures.Resident(crops, size, threads, group.device, quiet=True)
-    feed = Feed(crops, kept, kind, arm, encoder, group, threads)
-    trainer = Trainer(network(arm, encoder), kind, arm, group, number_format)
+    kept = resident(crops, arm, group, threads)
+    return trained(*parts(crops, kept, arm, encoder, group, threads, number_format))
 
+
+def trained(feed: Feed, trainer: Trainer) -> Rival:
+    """passerby's batches and its step as one of those that are timed."""
     return Rival(
         "crops in memory, passerby's step",
-        number_format,
-        _endless(feed),
+        trainer.number_format,
+        endless(feed),
         lambda batch: trainer.train_step(batch, STEPS),
     )
 
 
-def _endless(feed: Feed) -> Iterator[Batch]:
+def endless(feed: Feed) -> Iterator[Batch]:
     """The batches of one epoch behind those of the other."""
     steps = feed.sampler.steps_per_epoch
     for epoch in itertools.count():

@@ -18,7 +18,6 @@ import torch
 import torch.distributed as dist
 from pydantic import ValidationError
 
-import _chart
 import _measure
 import _pictures
 import _record
@@ -269,6 +268,8 @@ def show(result: Mapping[str, Any]) -> str:
 
 def draw(path: Path, result: Mapping[str, Any]) -> None:
     """The chart of the rates."""
+    import _chart  # needs Matplotlib, which `gpu.py`, a user of this module, does without
+
     panels = {
         title: {
             f"{rival['title']}\n{rival['number_format']}": result["rates"][name][kind]

@@ -1,0 +1,39 @@
+"""A plugin of pytest: a line of JSON for each test as soon as it is over.
+
+A run that is killed then still says what had passed. `PASSERBY_OUTCOMES` names the file.
+"""
+
+import json
+import os
+
+import pytest
+
+FILE = "PASSERBY_OUTCOMES"
+MOST_CHARACTERS = 300
+
+
+def _write(name: str, outcome: str, why: str = "", took_s: float = 0.0) -> None:
+    line = {"name": name, "outcome": outcome, "why": why, "took_s": round(took_s, 2)}
+    with open(os.environ[FILE], "a") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def _why(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """The first lines of what a failure or a skip says."""
+    told = report.longrepr
+    crash = getattr(told, "reprcrash", None)
+    text = crash.message if crash else told[2] if isinstance(told, tuple) else str(told)
+    return text.strip()[:MOST_CHARACTERS]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Write what became of a test: a failure of its preparation or its end is a failure, too."""
+    if report.when == "call" or not report.passed:
+        why = "" if report.passed else _why(report)
+        _write(report.nodeid, report.outcome, why, report.duration)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """Write that a file could not be imported."""
+    if report.failed:
+        _write(report.nodeid, "failed", _why(report))

@@ -1,0 +1,163 @@
+"""The steps of `gpu.py`: what each costs, what it needs, and which of them fit in the minutes."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from passerby.errors import BadInput, nearest
+
+ENDING_S = 10.0
+"""Kept back for the table at the end."""
+
+PARTS = {
+    "train": ("bounding_box_train", "market1501-train.tar.xz"),
+    "query": ("query", "market1501-query.tar.xz"),
+    "gallery": ("bounding_box_test", "market1501-gallery.tar.xz"),
+}
+"""Parts of Market-1501: the folder of each, and the archive that holds it."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step, which runs in a process of its own.
+
+    Attributes:
+        name: Its name on the command line and in the results.
+        what: What it measures, in one line.
+        module: The module whose function `name` does it.
+        cost_s: Expected seconds on a GPU. These are estimates: nothing was measured on a GPU yet.
+        limit_s: Seconds after which it is killed.
+        quick_s: Expected seconds of a quick run.
+        needs: Parts of Market-1501 that it needs.
+        open_ended: Whether it takes all the time that is left.
+    """
+
+    name: str
+    what: str
+    module: str
+    cost_s: float
+    limit_s: float
+    quick_s: float
+    needs: tuple[str, ...] = ()
+    open_ended: bool = False
+
+    def cost(self, quick: bool) -> float:
+        """Expected seconds."""
+        return self.quick_s if quick else self.cost_s
+
+    def limit(self, quick: bool) -> float:
+        """Seconds after which it is killed. A quick run may meet a busy machine."""
+        return max(120.0, 6 * self.quick_s) if quick else self.limit_s
+
+
+STEPS = (
+    Step("machine", "versions, and the ceilings of the card", "_gpu_card", 20, 60, 4),
+    Step("tests", "the tests that need a GPU", "_gpu_tests", 90, 240, 10),
+    Step("syncs", "where a step makes the host wait for the device", "_gpu_step", 25, 90, 5),
+    Step("speeds", "pairs per second of passerby alone", "_gpu_speeds", 90, 240, 12),
+    Step("profile", "the kernels of a step", "_gpu_step", 30, 90, 6),
+    Step("views", "views alone, against the torch form", "_gpu_step", 20, 60, 5),
+    Step(
+        "pretrain",
+        "pretraining by torchrun: stopped, resumed, mined",
+        "_gpu_chain",
+        120,
+        300,
+        35,
+        ("train",),
+    ),
+    Step("finetune", "finetuning on 10 % twice", "_gpu_chain", 60, 180, 15, ("train",)),
+    Step(
+        "evaluate",
+        "features and scores, against the CPU's",
+        "_gpu_evaluate",
+        60,
+        180,
+        10,
+        ("query", "gallery"),
+    ),
+    Step("rival", "against the published way", "_gpu_speeds", 110, 240, 12),
+    Step("compiled", "with torch.compile and without", "_gpu_speeds", 110, 300, 4),
+    Step(
+        "longer",
+        "pretraining as long as time is left",
+        "_gpu_chain",
+        60,
+        3600,
+        15,
+        ("train",),
+        open_ended=True,
+    ),
+)
+"""In the order in which they run: the most important first."""
+
+
+def chosen(only: str) -> list[Step]:
+    """The steps that a comma-separated list names, in the order of `STEPS`; all for an empty one.
+
+    Raises:
+        BadInput: a name that no step has.
+
+    Example:
+        >>> [step.name for step in chosen("views,machine")]
+        ['machine', 'views']
+    """
+    names, known = [name for name in only.split(",") if name], [step.name for step in STEPS]
+    for name in names:
+        if name not in known:
+            hint = nearest(name, known)
+            raise BadInput(f"--only: no step is called '{name}'{hint}; known: {', '.join(known)}")
+    return [step for step in STEPS if not names or step.name in names]
+
+
+def obstacle(step: Step, left_s: float, parts: Collection[str], quick: bool) -> str:
+    """Why a step cannot run now; empty if it can.
+
+    Args:
+        step: The step.
+        left_s: Seconds that are left for all that follows.
+        parts: Parts of Market-1501 that are there.
+        quick: Whether this is a quick run.
+
+    Example:
+        >>> obstacle(chosen("views")[0], 25, [], quick=False)
+        'needs about 20 s, and 15 s are left'
+    """
+    missing = [part for part in step.needs if part not in parts]
+    if missing:
+        wanted = " and ".join("{} ({})".format(*PARTS[part]) for part in missing)
+        return f"Market-1501 lacks {wanted}"
+    usable_s = max(left_s - ENDING_S, 0)
+    if step.cost(quick) > usable_s:
+        return f"needs about {step.cost(quick):.0f} s, and {usable_s:.0f} s are left"
+    return ""
+
+
+def seconds(step: Step, left_s: float, quick: bool) -> tuple[float, float]:
+    """What a step is told to aim at, and after what it is killed, in seconds.
+
+    Args:
+        step: The step.
+        left_s: Seconds that are left for all that follows.
+        quick: Whether this is a quick run.
+
+    Example:
+        >>> seconds(chosen("views")[0], 200, quick=False)
+        (20, 60)
+        >>> seconds(chosen("longer")[0], 200, quick=False)
+        (160.0, 190.0)
+    """
+    usable_s = left_s - ENDING_S
+    if step.open_ended and not quick:
+        # A run that is asked to stop needs time for its last steps and its checkpoint.
+        return max(usable_s - 30, step.cost_s / 2), usable_s
+    return step.cost(quick), min(step.limit(quick), usable_s)
+
+
+def listing(steps: Sequence[Step]) -> str:
+    """The steps as a table in plain text."""
+    lines = [f"{'step':<10}{'about s':>8}{'limit s':>9}{'quick s':>9}  what it measures"]
+    for step in steps:
+        needs = f" (needs Market-1501: {', '.join(step.needs)})" if step.needs else ""
+        costs = f"{step.cost_s:>8.0f}{step.limit_s:>9.0f}{step.quick_s:>9.0f}"
+        lines.append(f"{step.name:<10}{costs}  {step.what}{needs}")
+    return "\n".join(lines)
