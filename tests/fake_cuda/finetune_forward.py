@@ -33,16 +33,6 @@ from passerby.finetune.trainer import TRUNKS, Trainer
 from passerby.models.init_file import InitHeader
 from passerby.settings import Encoder, Finetune
 
-ctypes.CDLL(os.environ["PASSERBY_FAKE_CUDA_GUARD"])
-
-fake_tensor.init_gpu_context = lambda device: None
-fake_tensor.FakeTensor.constant = property(lambda self: None, lambda self, value: None)
-fake_tensor.FakeTensorConverter.add_constant_storage_mapping = lambda self, tensor: None
-torch.cuda.is_bf16_supported = lambda *_, **__: True
-torch.cuda.is_initialized = lambda: False
-torch.cuda.current_device = lambda: 0
-
-
 DEVICE = torch.device("cuda:0")
 PEOPLE, IMAGES = 751, 12936
 RECIPES = {
@@ -222,15 +212,27 @@ class Batches:
             yield batches(self._size)
 
 
-def main() -> None:
-    """Print what was found."""
+def pretend() -> None:
+    """Let torch believe in a GPU, as far as fake tensors need it, and spoil it for all else."""
+    ctypes.CDLL(os.environ["PASSERBY_FAKE_CUDA_GUARD"])
+    fake_tensor.init_gpu_context = lambda device: None
+    fake_tensor.FakeTensor.constant = property(lambda self: None, lambda self, value: None)
+    fake_tensor.FakeTensorConverter.add_constant_storage_mapping = lambda self, tensor: None
     torch.cuda.is_available = lambda: True
+    torch.cuda.is_bf16_supported = lambda *_, **__: True
+    torch.cuda.is_initialized = lambda: False
+    torch.cuda.current_device = lambda: 0
     torch.nn.Module.to = laid_out
     torch.nn.utils.skip_init = lambda kind, *given, **named: kind(*given, **named)
-    training.Watched = OnTheWay
-    count_syncs()
     fastreid.utils.env.seed_all_rng = lambda seed: None
     torch.manual_seed = lambda seed: None
+    training.Watched = OnTheWay
+    count_syncs()
+
+
+def main() -> None:
+    """Print what was found."""
+    pretend()
     found = {}
     for recipe, (architecture, size) in RECIPES.items():
         with FakeTensorMode(allow_non_fake_inputs=True):
