@@ -340,7 +340,7 @@ def test_the_outcome_of_each_test_is_counted(tmp_path: Path) -> None:
         "import pytest\n"
         "def test_good(): pass\n"
         "def test_bad(): assert 1 == 2\n"
-        "def test_skipped(): pytest.skip('no card')\n"
+        "def test_skipped(): pytest.skip('needs a card: none')\n"
         "@pytest.fixture\n"
         "def broken(): raise OSError('no disk')\n"
         "def test_unprepared(broken): pass\n"
@@ -364,7 +364,7 @@ def test_the_outcome_of_each_test_is_counted(tmp_path: Path) -> None:
     assert why["test_bad"].startswith("assert 1 == 2")
     assert why["test_unprepared"] == "OSError: no disk"
     assert "no_such_module_of_ours" in why["test_other.py"]
-    assert found["skips"][0]["why"] == "Skipped: no card"
+    assert found["skips"][0]["why"] == "Skipped: needs a card: none"
 
 
 TOLERANT = ("--continue-on-collection-errors", "--import-mode=importlib", "--rootdir", ".")

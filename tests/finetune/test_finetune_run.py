@@ -363,10 +363,8 @@ def test_the_stage_ended_by_a_signal_goes_on_and_ends_with_equal_bytes(
     code = stopped(command, tmp_path, scratch, number)
     assert code == (STOPPED if number == signal.SIGTERM else -number)
     if number == signal.SIGTERM:
-        assert (
-            "finetune@moco-published-100-0: stopped at iteration"
-            in (tmp_path / "log.txt").read_text()
-        )
+        log = (tmp_path / "log.txt").read_text()
+        assert "finetune@moco-published-100-0: stopped at iteration" in log
     assert not (tmp_path / "data" / "models").exists()
     assert list(scratch.rglob(run.CHECKPOINT))
     subprocess.run(command, check=True, cwd=tmp_path, stderr=subprocess.DEVNULL)
