@@ -111,6 +111,7 @@ def test_which_form_is_used_follows_from_the_device_and_from_compiling(monkeypat
     last = x.to("meta").contiguous(memory_format=torch.channels_last)
     fused = batchnorm_triton.normalise if kernels.is_available() else by_view
     assert batchnorm._form(last) is fused
+    assert batchnorm._form(last.double()) is by_view  # the kernels compute in float32
 
 
 @pytest.mark.parametrize("architecture", ["resnet18", "resnet50"])

@@ -38,9 +38,10 @@ _library.define(
 
 
 def fits(x: Tensor) -> bool:
-    """Whether the kernels can work on a map: its channels lie last in memory."""
+    """Whether the kernels can work on a map: float32 or bfloat16, channels last in memory."""
     order = torch.channels_last if x.ndim == 4 else torch.contiguous_format
-    return x.ndim in (2, 4) and x.is_contiguous(memory_format=order)
+    known = x.ndim in (2, 4) and x.dtype in (torch.float32, torch.bfloat16)
+    return known and x.is_contiguous(memory_format=order)
 
 
 class Norm(NamedTuple):
