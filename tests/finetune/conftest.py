@@ -1,20 +1,16 @@
 """A labelled set of eight people in noise, and the smallest training on it."""
 
+import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from passerby import seeds
-from passerby.datasets import index
 from passerby.datasets.index import Benchmark
-from passerby.datasets.rows import Row
-from passerby.models import backbones, init_file
-from passerby.models.init_file import InitHeader
 from passerby.settings import Encoder, Finetune
 
-PEOPLE = 8
+sys.path.append(str(Path(__file__).parent))
+
+import finetune_samples  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -25,22 +21,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def benchmark_set(tmp_path: Path) -> Benchmark:
-    root = tmp_path / "exp-7_c2"  # D7: fast-reid would take labels from this folder's name
-    (root / "train").mkdir(parents=True)
-    rows = []
-    for person in range(1, PEOPLE + 1):
-        rng = seeds.stream(person, "looks")
-        look = rng.integers(0, 256, (4, 2, 3))
-        for camera in (1, 2, 3):
-            picture = np.kron(look, np.ones((16, 16, 1))) + rng.normal(0, 30, (64, 32, 3))
-            name = f"train/{person:04d}_c{camera}.jpg"
-            Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(root / name, quality=95)
-            rows.append(Row("train", name, person, camera))
-    rows.append(Row("query", "query/0099_c1.jpg", 99, 1))
-    header = {"name": "noise", "kind": "market1501", "counts": {}}
-    whole = Benchmark(header, root, tuple(rows), ("0" * 16,) * len(rows))
-    whole.write(tmp_path / "noise.tsv")
-    return index.read(tmp_path / "noise.tsv", root)
+    return finetune_samples.write_benchmark(tmp_path)
 
 
 @pytest.fixture
@@ -50,22 +31,9 @@ def encoder() -> Encoder:
 
 @pytest.fixture
 def plan() -> Finetune:
-    return Finetune(
-        benchmark="noise",
-        height_px=32,
-        width_px=16,
-        iterations=4,
-        iterations_per_epoch=2,
-        people_per_batch=4,
-        images_per_person=2,
-        warmup_share=0.0,
-        precision="fp32",
-    )
+    return finetune_samples.PLAN
 
 
 @pytest.fixture
 def start(tmp_path: Path, encoder: Encoder) -> Path:
-    path = tmp_path / "init" / "moco.safetensors"
-    state = backbones.build(encoder, seed=3).state_dict()
-    init_file.write(path, state, InitHeader.of(encoder, "a test", title="MoCo"))
-    return path
+    return finetune_samples.write_start(tmp_path / "init" / "moco.safetensors", encoder)
