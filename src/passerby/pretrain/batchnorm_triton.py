@@ -88,8 +88,9 @@ class _Normalise(torch.autograd.Function):
     def forward(ctx: Any, *given: Any) -> Tensor:
         x, residual, weight = given[:3]
         y, mean, inverse_std = torch.ops.passerby.grouped_norm(*given)
-        ctx.save_for_backward(x, y, mean, inverse_std, weight)
         ctx.has_residual, ctx.relu = residual is not None, given[-1]
+        # The backward pass reads the output for ReLU alone; without one its memory is not kept.
+        ctx.save_for_backward(x, y if ctx.relu else x, mean, inverse_std, weight)
         return y
 
     @staticmethod
