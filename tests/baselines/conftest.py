@@ -13,7 +13,7 @@ from passerby.settings import Encoder
 
 sys.path.append(str(Path(__file__).parent))
 
-import baseline_samples  # noqa: E402
+import baseline_samples
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from passerby.settings import Encoder, Finetune
 
 sys.path.append(str(Path(__file__).parent))
 
-import finetune_samples  # noqa: E402
+import finetune_samples
 
 
 @pytest.fixture(autouse=True)

@@ -261,18 +261,6 @@ def test_processes_that_do_not_divide_are_refused(tmp_path):
     )
 
 
-@pytest.mark.gpu
-def test_more_processes_than_gpus_are_refused_before_anything_starts(tmp_path):
-    prepare(tmp_path, SHORT)
-    gpus = torch.cuda.device_count()
-    code, said = run(tmp_path, gpus + 1)
-    assert code == 2
-    assert said.splitlines()[-1].startswith(
-        f"passerby: PASSERBY_PROCESSES={gpus + 1}: this machine"
-    )
-    assert not (tmp_path / "scratch").exists()
-
-
 def test_a_start_of_another_network_is_refused(tmp_path):
     prepare(tmp_path, SHORT)
     write_start(tmp_path / "start.safetensors", Encoder(architecture="resnet34"))
