@@ -104,7 +104,7 @@ def _check_figures(results: dict[str, dict[str, Any]]) -> None:
 
 
 def run_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> gpu.Run:
-    """A run whose steps are those of `gpu_samples`."""
+    """A run whose steps are those of `gpu_command_samples`."""
     here = str(Path(__file__).parent)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([here, os.environ.get("PYTHONPATH", "")]))
     asked = gpu.arguments(["--device", "cpu", "--minutes", "5", "--out", str(tmp_path / "out")])
@@ -112,7 +112,7 @@ def run_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> gpu.Run:
 
 
 def sample(name: str, limit_s: float = 60.0) -> Step:
-    return Step(name, "a sample", "gpu_samples", 1, limit_s, 1)
+    return Step(name, "a sample", "gpu_command_samples", 1, limit_s, 1)
 
 
 @pytest.mark.slow
