@@ -1,6 +1,6 @@
 """A pretraining on a fake GPU: batches, steps, mining, monitor, checkpoint; counts as JSON.
 
-python pretrain_step.py '{"architecture": "resnet50", "pretrain": {...}, "resident": true}'
+python pretrain_step.py '{"architecture": "resnet50", "pretrain": {...}}'
 """
 
 import json
@@ -88,7 +88,8 @@ def forward_only(trained: Trainer) -> None:
     torch.Tensor.backward = backward
 
 
-def made(asked: dict, folder: Path) -> tuple[Trainer, Feed]:
+def made(asked: dict, folder: Path) -> tuple[Trainer, Feed, Feed]:
+    """A trainer, and feeds of resident and of streamed pictures."""
     write_crops(folder / "crops.lmdb", CROPS)
     crops = CropSet.of(CropStore(folder / "crops.lmdb"))
     arm = Pretrain(**asked["pretrain"], monitor=Monitor(benchmark="none", every_epochs=0))
@@ -99,13 +100,15 @@ def made(asked: dict, folder: Path) -> tuple[Trainer, Feed]:
     fake.moved(network, fake.CUDA, channels_last=True).to = lambda *args, **options: network
     trained = Trainer(network, kind, arm, group, "bf16")
     size = arm.height_px, arm.width_px
-    how = Resident if asked.get("resident", True) else Streaming
-    pictures = how(crops, size, 1, fake.CUDA)
-    return trained, Feed(crops, pictures, kind, arm, encoder, group, 1)
+    resident, streamed = (
+        Feed(crops, how(crops, size, 1, fake.CUDA), kind, arm, encoder, group, 1)
+        for how in (Resident, Streaming)
+    )
+    return trained, resident, streamed
 
 
-def stepped(trained: Trainer, feed: Feed, told: dict) -> None:
-    """Two batches and two steps; the second is counted."""
+def stepped(trained: Trainer, feed: Feed) -> dict[str, dict]:
+    """Two batches and two steps; what the second of each gave the GPU to do."""
     forward_only(trained)
     for step in range(2):
         with fake.Watch() as of_feed:
@@ -114,8 +117,10 @@ def stepped(trained: Trainer, feed: Feed, told: dict) -> None:
             measured = trained.train_step(batch, 100)
         assert measured.device == fake.CUDA
         assert batch.queries.is_contiguous(memory_format=torch.channels_last)
-    for name, watch in (("feed", of_feed), ("step", of_step)):
-        told[name] = {"operations": watch.count, "waits": watch.waits, "of": watch.operations}
+    return {
+        name: {"operations": watch.count, "waits": watch.waits, "of": watch.operations}
+        for name, watch in (("feed", of_feed), ("step", of_step))
+    }
 
 
 def mined(trained: Trainer, feed: Feed, told: dict) -> None:
@@ -177,13 +182,13 @@ def main(asked: dict) -> None:
     with tempfile.TemporaryDirectory() as folder, MODE:
         told["backward_operations"] = backward_operations(asked) if asked.get("backward") else 0
         batchnorm._form = FORM
-        trained, feed = made(asked, Path(folder))
-        stepped(trained, feed, told)
+        trained, resident, streamed = made(asked, Path(folder))
+        told["passes"] = [stepped(trained, resident)]
         if asked["architecture"] == "resnet18":
-            looked_at(trained, feed, told)
+            looked_at(trained, resident, told)
         if asked["pretrain"].get("positives") == "mined":
-            mined(trained, feed, told)
-            stepped(trained, feed, told)
+            mined(trained, resident, told)
+        told["passes"].append(stepped(trained, streamed))
     print(json.dumps(told))
 
 
