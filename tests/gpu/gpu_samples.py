@@ -50,5 +50,9 @@ def parts(trainer: Trainer) -> dict[str, Tensor]:
 
 
 def distance(found: Tensor, wanted: Tensor, before: Tensor | float = 0.0) -> float:
-    """Between two results, over how far the wanted one is from what was before."""
-    return float((found.double().cpu() - wanted).norm() / (wanted - before).norm())
+    """Between two results, over how far the wanted one is from what was before.
+
+    Where nothing was to move, any distance at all is infinite.
+    """
+    off, way = (found.double().cpu() - wanted).norm(), (wanted - before).norm()
+    return float(off / way) if off > 0 else 0.0

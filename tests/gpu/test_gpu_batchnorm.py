@@ -4,11 +4,16 @@ On a CPU the forms in torch's own operations run; on a GPU the fused kernels do,
 installed, and the form as a view.
 """
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from itertools import product
+from pathlib import Path
 
 import pytest
 import torch
+from gpu_samples import on_gpu
 from torch import Tensor
 
 from passerby.pretrain import batchnorm, batchnorm_triton, kernels
@@ -150,6 +155,20 @@ def test_the_form_of_a_gpu_is_the_fused_one_where_the_memory_order_allows_it(
         assert kernels.is_available()
         assert batchnorm._form(ordered) is batchnorm_triton.normalise
         assert batchnorm._form(x) is batchnorm.by_view
+
+
+@on_gpu
+def test_without_a_compiler_torchs_operations_take_the_place_of_the_kernels(
+    device: torch.device, tmp_path: Path
+) -> None:
+    code = "import sys; from passerby.pretrain import kernels; sys.exit(kernels.is_available())"
+    others = {name: value for name, value in os.environ.items() if name not in ("CC", "CXX")}
+    bare = {"PATH": "", "TRITON_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**others, **bare}, capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert "UserWarning: Triton cannot launch kernels here (" in done.stderr
 
 
 def test_equal_maps_give_equal_bytes(device: torch.device, form: Form) -> None:

@@ -23,47 +23,38 @@ from passerby.models.embedder import Embedder
 from passerby.models.networks import ReidNet, TorchNetwork
 from passerby.settings import Encoder, Finetune
 
-SIZE = {"height_px": 64, "width_px": 32}
 
-
-@pytest.fixture
-def net() -> Callable[[], ReidNet]:
-    """A ResNet-18 with a neck, none of whose norms is a fresh one."""
-    card = ModelCard.of(
-        Encoder(), **SIZE, embedding_size=512, neck="bnneck", distance="cosine", trained_on="noise"
-    )
-    state = backbones.build(Encoder(), seed=3).state_dict()
+def reid_net(card: ModelCard) -> ReidNet:
+    """A ResNet-18 with a neck, none of whose norms is a fresh one; the same each time."""
+    net = ReidNet(card)
+    state = {**backbones.build(card.encoder(), seed=3).state_dict()}
+    state |= {f"neck.{name}": tensor for name, tensor in net.neck.state_dict().items()}
     generator = torch.Generator().manual_seed(0)
     for name, tensor in state.items():
         if name.endswith(("running_mean", "running_var", "bias")):
             tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
-    neck = {f"neck.{name}": torch.rand(512, generator=generator) + 0.5 for name in _NECK}
-    whole = {**state, **neck, "neck.num_batches_tracked": torch.tensor(1)}
-
-    def made() -> ReidNet:
-        found = ReidNet(card)
-        found.load(whole)
-        found.card = card  # type: ignore[assignment]
-        return found
-
-    return made
+    net.load(state)
+    return net
 
 
-_NECK = ("weight", "bias", "running_mean", "running_var")
-
-
-def test_an_embedders_features_are_the_networks_in_float64(
-    net: Callable[[], ReidNet], device: torch.device
-) -> None:
-    slow, card = net().double().eval(), net().card
+def test_an_embedders_features_are_the_networks_in_float64(device: torch.device) -> None:
+    card = ModelCard.of(
+        Encoder(),
+        height_px=64,
+        width_px=32,
+        embedding_size=512,
+        neck="bnneck",
+        distance="cosine",
+        trained_on="noise",
+    )
     rng = np.random.default_rng(0)
     images = list(rng.integers(0, 256, (20, 64, 32, 3), np.uint8))
-    embedder = Embedder(TorchNetwork(net(), card, str(device)), card)
+    embedder = Embedder(TorchNetwork(reid_net(card), card, str(device)), card)
     found = embedder.embed(images, batch=8)
     mean, deviation = (torch.tensor(v).double().view(3, 1, 1) for v in (card.mean, card.deviation))
     pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).double() / 255
     with torch.no_grad():
-        wanted = slow((pixels - mean) / deviation).numpy()
+        wanted = reid_net(card).double().eval()((pixels - mean) / deviation).numpy()
     assert np.abs(found - wanted).max() < 1e-4 * np.abs(wanted).max()
     assert np.array_equal(embedder.embed(images, batch=8, threads=1), found)
 

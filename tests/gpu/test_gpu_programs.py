@@ -33,12 +33,18 @@ from passerby.training.processes import Group
 HERE = Path(__file__).parent
 
 
+@pytest.fixture
+def one_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The programs see the first of the GPUs alone."""
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES") or "0"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen.split(",")[0])
+
+
 @on_gpu
 def test_a_mined_run_in_bf16_is_stopped_and_goes_on_to_its_end(
-    device: torch.device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    device: torch.device, tmp_path: Path, one_gpu: None
 ) -> None:
     """Under torchrun with NCCL; of resident pictures until it is stopped, then of streamed ones."""
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     mining = Mining(from_epoch=1, every_epochs=1, min_similarity=-1)
     asked = {"epochs": 4, "positives": "mined", "mining": mining, "precision": "bf16"}
     arm = ARM.model_copy(update={**asked, "feed": "resident"})
@@ -72,9 +78,8 @@ def test_a_mined_run_in_bf16_is_stopped_and_goes_on_to_its_end(
 
 @on_gpu
 def test_two_processes_on_one_gpu_are_refused_before_anything_starts(
-    device: torch.device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    device: torch.device, tmp_path: Path, one_gpu: None
 ) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     prepare(tmp_path, ARM)
     code, said = run(tmp_path, 2)
     assert code == 2

@@ -44,6 +44,19 @@ def test_without_triton_the_module_is_imported_and_says_so():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+@pytest.mark.slow
+def test_without_a_gpu_nothing_can_be_launched_and_why_is_said():
+    needs.require("the package 'triton'")
+    code = (
+        "import sys\n"
+        "from passerby.pretrain import kernels\n"
+        "sys.exit(kernels.is_available() or kernels.is_available())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stderr.count("UserWarning: Triton cannot launch kernels here (0 active") == 1
+
+
 def test_shapes_are_known_without_running_the_kernels():
     with FakeTensorMode():
         pictures = torch.empty((7, 50, 24, 3), dtype=torch.uint8)

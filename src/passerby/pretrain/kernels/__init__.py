@@ -6,6 +6,7 @@ are imported when the first kernel is launched.
 """
 
 import contextlib
+import warnings
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -17,8 +18,24 @@ from torch import Tensor
 
 @cache
 def is_available() -> bool:
-    """Whether Triton is installed."""
-    return find_spec("triton") is not None
+    """Whether kernels can be launched on this machine's GPU.
+
+    Triton must be installed. It builds its launcher with a C compiler and Python's headers, which
+    some machines lack; a warning then says what it missed.
+    """
+    if find_spec("triton") is None:
+        return False
+    try:
+        _ = import_module("triton.runtime").driver.active.utils  # it is built here
+    except Exception as error:  # of the compiler, the linker, the driver
+        why = next(iter(str(error).splitlines()), type(error).__name__)
+        warnings.warn(
+            f"Triton cannot launch kernels here ({why}): slower operations of torch's take their "
+            "place; install gcc and the headers of this Python",
+            stacklevel=2,
+        )
+        return False
+    return True
 
 
 @cache
