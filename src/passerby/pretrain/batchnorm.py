@@ -80,7 +80,7 @@ def _form(x: Tensor) -> Callable[[Tensor, Tensor | None, Norm], Tensor]:
         return by_view
     if x.device.type == "cpu":
         return by_chunks
-    fused = kernels.is_available() and batchnorm_triton.fits(x)
+    fused = batchnorm_triton.fits(x) and kernels.is_available()
     return batchnorm_triton.normalise if fused else by_view
 
 
