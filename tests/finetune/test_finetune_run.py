@@ -118,10 +118,7 @@ def test_numbers_that_are_read_a_step_late_make_the_same_files(
     changes = {"iterations": 6, "iterations_per_epoch": 3, "checkpoint_s": 1e-9}
     finetune("at_once", **changes)
     read_late(monkeypatch)
-    (
-        finetune("late", **changes),
-        finetune("unsaved", **changes | {"checkpoint_s": 60}),
-    )
+    finetune("late", **changes), finetune("unsaved", **changes | {"checkpoint_s": 60})
     assert contents(tmp_path / "late") == contents(tmp_path / "at_once")
     assert contents(tmp_path / "unsaved") == contents(tmp_path / "at_once")
 
