@@ -124,7 +124,7 @@ def test_numbers_that_are_read_a_step_late_make_the_same_files(
 
 
 def read_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let trainers read their numbers as on a GPU; the fused optimisers of a CPU skip steps too."""
+    """Let trainers read numbers late, as on a GPU; fused optimisers of a CPU can skip steps."""
     begin = Trainer.__init__
 
     def late(self: Trainer, *given: Any) -> None:

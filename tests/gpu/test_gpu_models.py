@@ -28,7 +28,7 @@ SIZE = {"height_px": 64, "width_px": 32}
 
 @pytest.fixture
 def net() -> Callable[[], ReidNet]:
-    """A ResNet-18 with a neck, none of whose norms is a fresh one."""
+    """A ResNet-18 with a neck, whose norms all have statistics and biases as after training."""
     card = ModelCard.of(
         Encoder(), **SIZE, embedding_size=512, neck="bnneck", distance="cosine", trained_on="noise"
     )

@@ -101,7 +101,7 @@ def test_as_many_processes_as_gpus_and_any_number_without_gpus_are_accepted(monk
 
 @pytest.mark.slow
 def test_a_machine_whose_name_has_no_address_launches_like_any_other(tmp_path):
-    """Otherwise torchrun tries to resolve the name for minutes."""
+    """Without `--local-addr` torchrun would try to resolve the name for minutes."""
     needs.require("the right to rename the machine")
     (tmp_path / "do").write_text("collect")
     command = ["unshare", "--map-root-user", "--uts", "sh", "-c"]

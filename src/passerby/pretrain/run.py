@@ -47,7 +47,7 @@ class Job(Section):
         """What decides the result; where files lie and how many processes share it does not.
 
         The number of processes moves the last digits: a run that goes on with another one says so.
-        The kind of device moves more than that, so a run never goes on on another one.
+        Another kind of device changes more than that, so a run is resumed only on the same kind.
         """
         paths = {"crops", "init", "benchmark", "benchmark_root", "out"}
         told = self.model_dump(mode="json", exclude=paths)

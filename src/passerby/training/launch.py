@@ -35,11 +35,11 @@ class WorkersFailed(RuntimeError):
 
 
 def processes(accelerators: int, default: int | None = None) -> int:
-    """How many processes train together: `PASSERBY_PROCESSES`, else `default`.
+    """How many processes train together: `PASSERBY_PROCESSES`, or `default` if it is not set.
 
     Args:
         accelerators: GPUs that this machine has.
-        default: `None` for one a GPU, or one where there is none.
+        default: `None` stands for one per GPU, or one where there is no GPU.
 
     Raises:
         BadInput: the variable is not a number from 1 to 9999, or there are GPUs and it asks for
@@ -77,8 +77,8 @@ def torchrun(module: str, folder: Path, count: int, threads: int) -> None:
     for name in (OUTCOME, STOP):
         (folder / name).unlink(missing_ok=True)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    # Otherwise the workers look for each other under the host's name, and wait for minutes where
-    # that name has no address.
+    # Without this, the workers would look for each other under the host's name, and wait for
+    # minutes if that name cannot be resolved.
     command += ["--local-addr", "127.0.0.1"]
     command += ["--nproc-per-node", str(count), "--module", module, str(folder)]
     # A session of its own: a terminal's Ctrl-C reaches the launcher alone, which then asks nicely.
