@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from finetune_samples import Killed, contents
 
 from passerby import files
 from passerby.datasets.index import Benchmark
@@ -52,11 +53,6 @@ def finetune(
         return run.finetune(job, tmp_path / out, quiet=True)
 
     return go
-
-
-def contents(folder: Path) -> dict[str, str]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): files.sha256(path) for path in paths}
 
 
 def test_the_card_says_what_the_model_is(
@@ -144,10 +140,6 @@ def test_a_loss_that_is_no_number_is_in_no_checkpoint_though_it_is_read_late(
     (path,) = scratch.rglob(run.CHECKPOINT)
     assert torch.load(path, weights_only=True)["state"]["iteration"] == 1
     assert len((path.parent / run.HISTORY).read_text().splitlines()) == 2
-
-
-class Killed(BaseException):
-    pass
 
 
 @pytest.mark.slow

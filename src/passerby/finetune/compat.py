@@ -79,11 +79,11 @@ def check_version() -> None:
         )
 
 
-class _Lent(types.ModuleType):
+class _Placeholder(types.ModuleType):
     """I6: stands for a package during the import of fastreid; later uses reach the real package.
 
     Args:
-        name: Of the package.
+        name: Name of the package.
         functions: Names that fastreid imports from it; later calls go to the real package.
     """
 
@@ -103,17 +103,18 @@ def _names_that_are_gone() -> Iterator[None]:
     """I2, I3, I6: placeholders for what fastreid imports and what is gone, or unused here."""
     six = types.ModuleType("torch._six")
     six.string_classes = str  # type: ignore[attr-defined]
-    faiss = _Lent("faiss")
+    faiss = _Placeholder("faiss")
     faiss.METRIC_L2 = 1  # type: ignore[attr-defined]  # the default of an argument
-    board = _Lent("torch.utils.tensorboard", "SummaryWriter")
-    lent = {each.__name__: each for each in (six, faiss, board, _Lent("tabulate", "tabulate"))}
-    before = {name: sys.modules[name] for name in lent if name in sys.modules}
-    sys.modules.update(lent)
+    board = _Placeholder("torch.utils.tensorboard", "SummaryWriter")
+    tabulate = _Placeholder("tabulate", "tabulate")
+    placeholders = {each.__name__: each for each in (six, faiss, board, tabulate)}
+    before = {name: sys.modules[name] for name in placeholders if name in sys.modules}
+    sys.modules.update(placeholders)
     collections.Mapping = collections.abc.Mapping  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        for name in lent:
+        for name in placeholders:
             del sys.modules[name]
         sys.modules.update(before)
         del collections.Mapping  # type: ignore[attr-defined]
