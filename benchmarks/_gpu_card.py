@@ -1,4 +1,4 @@
-"""Step `machine`: versions, and what the card does at best: copying, and multiplying in bf16."""
+"""Step `machine`: versions, and how fast the card copies, and multiplies in bf16, at best."""
 
 import shutil
 import subprocess
@@ -8,14 +8,16 @@ import torch
 
 import _measure
 from _gpu_context import Context
+from passerby.pretrain import kernels
 
 COPY_BYTES, PRODUCT_SIDE, SECONDS = 2 << 30, 8192, 1.0
 QUICK_COPY_BYTES, QUICK_PRODUCT_SIDE, QUICK_SECONDS = 64 << 20, 512, 0.2
 
 
 def machine(context: Context) -> None:
-    """Keep versions, card and ceilings."""
+    """Keep versions, what card it is, and how fast it copies and multiplies."""
     context.keep(versions=versions(), card=card(context))
+    context.keep(triton_kernels=context.kind == "cuda" and kernels.is_available())
     quick = context.quick or context.kind == "cpu"
     copy_bytes, side, seconds = (
         (QUICK_COPY_BYTES, QUICK_PRODUCT_SIDE, QUICK_SECONDS)
@@ -27,7 +29,7 @@ def machine(context: Context) -> None:
 
 
 def versions() -> dict[str, Any]:
-    """Of what torch was built with, and of the driver; `None`: not there."""
+    """Versions of what torch was built with, and of the driver; `None` where it is absent."""
     cuda = torch.cuda.is_available()
     return {
         "cuda": torch.version.cuda,
@@ -54,7 +56,7 @@ def card(context: Context) -> dict[str, Any]:
 
 
 def smi(field: str) -> str | None:
-    """What `nvidia-smi` says of a field for the first card; `None` where it says nothing."""
+    """The value of a field of `nvidia-smi` for the first card; `None` where there is none."""
     if not shutil.which("nvidia-smi"):
         return None
     command = ["nvidia-smi", f"--query-gpu={field}", "--format=csv,noheader", "--id=0"]

@@ -1,4 +1,4 @@
-"""Steps `pretrain`, `finetune` and `longer`: the chain's own stages, as somebody runs them."""
+"""Steps `pretrain`, `finetune` and `longer`: the stages of the graph, run as a user runs them."""
 
 import shutil
 from pathlib import Path
@@ -16,18 +16,18 @@ from passerby.settings import read
 PAIRS, ITERATIONS = r"([\d.,]+) pairs/s", r"iterations  ([\d.e+]+)/s  done"
 STEP = r"stopped at step ([\d,]+) of"
 STOPPING_S = 15.0
-"""What a run is given for its last steps and its checkpoint."""
+"""Time for a run that is asked to stop: its last steps and its checkpoint."""
 SHARE_TRAINED = 0.8
-"""Of the time of the step `longer`; the rest goes into mining and the monitor."""
+"""Share of the time of the step `longer` for training; mining and the monitor take the rest."""
 GUESSED_PAIRS_PER_S = {"cuda": 3_500.0, "cpu": 300.0}
-"""From which the length of the step `longer` follows where nothing was measured."""
+"""Where nothing was measured, the length of the step `longer` is computed from these."""
 
 
 def pretrain(context: Context) -> None:
-    """Keep how a pretraining by torchrun is stopped and goes on, and that pairs are mined.
+    """Stop a pretraining by torchrun and resume it, then pretrain with mined pairs.
 
     Raises:
-        Failed: a stage ended otherwise than it should.
+        Failed: a stage did not end as it should, or a resumed run lacks steps.
     """
     folder = _gpu_data.prepared(context)
     context.keep(data=_gpu_data.about(folder))
@@ -47,7 +47,7 @@ def pretrain(context: Context) -> None:
 
 
 def _stopped_and_resumed(context: Context, folder: Path) -> None:
-    """Stop a run by SIGTERM at a third of it, and let it go on to its end."""
+    """Stop a run by SIGTERM after a third of its steps, and resume it until its end."""
     arm = read(folder / "params.yaml").arm("tracklet")
     shutil.rmtree(folder / "data" / "pretrain" / "tracklet", ignore_errors=True)
     enough = ROWS_PER_EPOCH * arm.epochs // 3
@@ -71,17 +71,17 @@ def _stopped_and_resumed(context: Context, folder: Path) -> None:
     }
     context.keep(tracklet=told)
     if at is None or not 0 < at < steps[-1] or steps != sorted(set(steps)):
-        raise Failed(f"stopped at step {at}, and the history of the whole run is of steps {steps}")
+        raise Failed(f"stopped at step {at}; the history of the whole run has the steps {steps}")
 
 
 def table(folder: Path, arm: str, name: str) -> list[dict[str, float | None]]:
-    """A table that grows beside a pretraining; empty where it is not there yet."""
+    """Read a table that a pretraining writes while it runs; empty if it is not there yet."""
     path = folder / "data" / "pretrain" / arm / name
     text = path.read_text() if path.exists() else ""
-    lines = text.splitlines()[: text.count("\n")]  # one that is being written has no end yet
+    lines = text.splitlines()[: text.count("\n")]  # the last line may not be whole yet
     names = lines[0].split("\t") if lines else []
     rows = [[float(cell) for cell in line.split("\t")] for line in lines[1:]]
-    # What is no number (right pairs where there is no pair) cannot stand in JSON.
+    # JSON has no NaN, which stands for the share of right pairs where there are no pairs.
     return [
         {key: cell if cell == cell else None for key, cell in zip(names, row, strict=True)}
         for row in rows
@@ -111,10 +111,10 @@ def finetune(context: Context) -> None:
 
 
 def longer(context: Context) -> None:
-    """Keep the monitor's curve of a pretraining that lasts as long as there is time.
+    """Pretrain for the time that is left, and keep the monitor's curve.
 
-    Tracklets for the first fifth, mined pairs from there on. Its length is chosen so that it comes
-    to its end about in time; where it does not, it is stopped.
+    Positives are tracklets for the first fifth, and mined pairs after it. The number of epochs is
+    chosen so that the run ends about in time; if it does not, it is stopped.
     """
     folder = _gpu_data.prepared(context)
     crops = len(CropStore(folder / "data" / "crops.lmdb"))
@@ -135,7 +135,7 @@ def longer(context: Context) -> None:
         curve = table(folder, "longer", MONITOR)
         if curve != context.found.get("monitor"):
             context.keep(epochs_planned=epochs, monitor=curve)
-        # A run knows how to stop once it trains.
+        # Only a run that trains can be asked to stop.
         return context.left_s < STOPPING_S and bool(table(folder, "longer", HISTORY))
 
     stage.stop_when(late, period_s=0.5)
@@ -152,7 +152,7 @@ def longer(context: Context) -> None:
 
 
 def expected(context: Context) -> float:
-    """Pairs per second of a pretraining here, as the step `pretrain` found them; else a guess."""
+    """Pairs per second of a pretraining here: measured by the step `pretrain`, or a guess."""
     path = context.work / "results" / "pretrain.json"
     found = files.read_json(path)["result"] if path.exists() else {}
     rate = found.get("mined", {}).get("pairs_per_s")

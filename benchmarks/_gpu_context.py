@@ -18,11 +18,11 @@ PACKAGES = (
 )
 
 MOST_CHARACTERS = 600
-"""Of what a failure says."""
+"""How much of the message of a failure is kept."""
 
 
 class Failed(Exception):
-    """A step that ran and found something wrong; what it kept stays in its result."""
+    """A step has found something wrong; what it had kept stays in its result."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Size:
     bn_groups: int
     queue: int
     pictures: int
-    """How many are drawn where a step needs no real ones."""
+    """How many pictures are drawn for the steps that need no real ones."""
 
 
 FULL = Size("resnet50", 256, 128, 256, 8, 65_536, 4_096)
@@ -45,15 +45,15 @@ QUICK = Size("resnet18", 64, 32, 32, 4, 256, 128)
 
 @dataclass
 class Context:
-    """What a step is given.
+    """What a step is given, and what it keeps.
 
     Attributes:
         step: Name of the step.
-        work: Folder for everything that steps make and share.
+        work: Folder for everything that the steps make and share.
         kind: `cuda` or `cpu`.
         quick: Whether everything is small.
-        budget_s: Seconds that the step should aim at.
-        market: A laid-out Market-1501, or a folder that holds it.
+        budget_s: Duration that the step shall aim at.
+        market: Folder of Market-1501, or a folder that holds that folder.
         archives: Folder with the archives of Market-1501.
         found: What the step has kept so far.
     """
@@ -82,16 +82,16 @@ class Context:
 
     @property
     def threads(self) -> int:
-        """Threads of what is done on the CPU; one in a quick run, which may share the machine."""
+        """Threads for work on the CPU; one in a quick run, which may share the machine."""
         return 1 if self.quick else _record.cores()
 
     @property
     def left_s(self) -> float:
-        """What is left of the seconds that the step should aim at."""
+        """Seconds that are left of `budget_s`."""
         return self.budget_s - (time.monotonic() - self._begin_s)
 
     def wait(self) -> None:
-        """Return when the device has done what it was given."""
+        """Wait until the device has done all that it was given."""
         if self.kind == "cuda":
             torch.cuda.synchronize()
 
@@ -100,12 +100,12 @@ class Context:
         return _record.circumstances(PACKAGES)
 
     def keep(self, **parts: Any) -> None:
-        """Add to the step's result, and write it at once: a step that is killed loses nothing."""
+        """Add to the step's result, and write it at once, so that a kill loses nothing."""
         self.found |= parts
         self._write({"result": self.found})
 
     def fail(self, error: Exception) -> None:
-        """Write why the step failed, beside what it had found."""
+        """Write why the step failed, together with what it had found."""
         name = "" if isinstance(error, Failed | PasserbyError) else f"{type(error).__name__}: "
         self._write({"result": self.found, "error": f"{name}{error}"[:MOST_CHARACTERS]})
 

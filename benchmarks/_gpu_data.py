@@ -1,10 +1,10 @@
 """The folder in which the stages run: Market-1501 or drawn people, settings, index, crops, start.
 
 Nothing here needs DVC, the internet or a video: crops come from labelled images alone, and training
-starts from random weights. What is there already is used again.
+starts from random weights. What an earlier call made in the same folder is used again.
 """
 
-import io
+import lzma
 import shutil
 import tarfile
 from collections.abc import Collection
@@ -31,16 +31,19 @@ ROOT = Path(__file__).resolve().parent.parent
 NAME = "market1501"
 HEIGHT_PX, WIDTH_PX = 128, 64
 CAMERAS, EACH = 2, 3
-"""Of a drawn person: cameras, and pictures by each of them."""
+"""Cameras, and pictures by each camera, of a drawn person."""
 PEOPLE, QUICK_PEOPLE = 400, 40
 """Drawn people in the training part; a quarter as many are in the test part."""
+MOST_BYTES = 1 << 20
+"""A larger file is none of Market-1501's pictures, which take a few thousand bytes each."""
+XZ_BEGIN, XZ_END = b"\xfd7zXZ\0", b"YZ"
 
 
 def parts(market: Path | None, archives: Path | None) -> tuple[str, ...]:
     """The parts of Market-1501 that are there; all where people are drawn.
 
     Raises:
-        BadInput: a folder that was named holds no part.
+        BadInput: a folder that was named holds no part, or an archive in it is not whole.
     """
     if not market and not archives:
         return tuple(PARTS)
@@ -49,7 +52,10 @@ def parts(market: Path | None, archives: Path | None) -> tuple[str, ...]:
         root = laid_out(market)
         there |= {part for part, (folder, _) in PARTS.items() if (root / folder).is_dir()}
     if archives:
-        there |= {part for part, (_, name) in PARTS.items() if (archives / name).is_file()}
+        found = {part: archives / name for part, (_, name) in PARTS.items()}
+        there |= {part for part, archive in found.items() if archive.is_file()}
+        for archive in filter(Path.is_file, found.values()):
+            _require_whole(archive)
     if not there:
         names = ", ".join(name for _, name in PARTS.values())
         raise BadInput(
@@ -59,20 +65,30 @@ def parts(market: Path | None, archives: Path | None) -> tuple[str, ...]:
     return tuple(part for part in PARTS if part in there)
 
 
+def _require_whole(archive: Path) -> None:
+    """Refuse an archive that is not in the format of xz, or whose end is missing."""
+    with open(archive, "rb") as file:
+        begin = file.read(len(XZ_BEGIN))
+        file.seek(-min(len(XZ_END), archive.stat().st_size), 2)
+        end = file.read()
+    if (begin, end) != (XZ_BEGIN, XZ_END):
+        raise BadInput(f"{archive}: not a whole .tar.xz archive; copy it again")
+
+
 def laid_out(market: Path) -> Path:
-    """The folder with the parts: the given one, or Market-1501's own in it."""
+    """The folder with the parts: the given one, or the folder `Market-1501-v15.09.15` in it."""
     below = market / "Market-1501-v15.09.15"
     return below if below.is_dir() else market
 
 
 def prepared(context: Context, arms: dict[str, Any] | None = None) -> Path:
-    """The folder in which stages run, with everything that the parts at hand allow.
+    """Make the folder in which stages run, with everything that the available parts allow.
 
     Args:
-        context: Says which parts are at hand.
-        arms: Arms of pretraining beside those that are always there.
+        context: Says which parts are available.
+        arms: Arms of pretraining besides those that are always there.
     """
-    folder = context.work / "stages"
+    folder = context.work / f"stages-{_kind(context)}"
     folder.mkdir(parents=True, exist_ok=True)
     there, note = list(parts(context.market, context.archives)), folder / "prepared.json"
     before = files.read_json(note)["parts"] if note.exists() else []
@@ -91,7 +107,7 @@ def prepared(context: Context, arms: dict[str, Any] | None = None) -> Path:
 
 
 def about(folder: Path) -> str:
-    """What a step says of its data."""
+    """What data a step uses, in words."""
     found = files.read_json(folder / "prepared.json")
     images = ", ".join(f"{found['counts'][f'{part}_images']:,} {part}" for part in PARTS)
     return f"{'drawn people' if found['drawn'] else 'Market-1501'}: {images} images"
@@ -101,9 +117,14 @@ def _is_drawn(context: Context) -> bool:
     return not context.market and not context.archives
 
 
+def _kind(context: Context) -> str:
+    """What names of folders end with, so that real and drawn pictures are never mixed."""
+    return "drawn" if _is_drawn(context) else NAME
+
+
 def _market(context: Context, there: Collection[str]) -> Path:
-    """A folder in Market-1501's layout, its absent parts empty."""
-    root = context.work / "market"
+    """Make a folder in Market-1501's layout; parts that are not available are empty folders."""
+    root = context.work / f"pictures-{_kind(context)}"
     root.mkdir(exist_ok=True)
     for part, (folder, archive) in PARTS.items():
         place = root / folder
@@ -122,19 +143,38 @@ def _market(context: Context, there: Collection[str]) -> Path:
 
 
 def unpack(archive: Path, folder: str, place: Path) -> None:
-    """Unpack the pictures of one folder of an archive; nothing else, and nowhere else."""
+    """Unpack the pictures in one folder of an archive into `place`, and nothing else.
+
+    Raises:
+        BadInput: the archive is damaged, has no such pictures, or one that is far too large.
+    """
     beside = files.empty_folder(place.with_name(f"{place.name}.part"))
-    with tarfile.open(archive, "r:xz") as packed:
-        for member in packed:
-            path = Path(member.name)
-            if member.isfile() and path.parent.name == folder and path.suffix == ".jpg":
-                content = packed.extractfile(member) or io.BytesIO()
-                (beside / path.name).write_bytes(content.read())
+    try:
+        with tarfile.open(archive, "r:xz") as packed:
+            for member in packed:
+                path = Path(member.name)
+                if member.isfile() and path.parent.name == folder and path.suffix == ".jpg":
+                    _unpack_one(packed, member, beside / path.name)
+    except (EOFError, lzma.LZMAError, tarfile.TarError) as error:
+        raise BadInput(f"{archive}: damaged ({error}); copy it again") from None
+    except BadInput as error:
+        raise BadInput(f"{archive}: {error}") from None
+    if not any(beside.iterdir()):
+        raise BadInput(f"{archive}: there is no picture in a folder '{folder}' of it")
     beside.rename(place)
 
 
+def _unpack_one(packed: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
+    """Write one file of an archive."""
+    if member.size > MOST_BYTES:
+        raise BadInput(f"{member.name} has {member.size:,} bytes, not {MOST_BYTES:,} at most")
+    content = packed.extractfile(member)
+    assert content  # it is a file
+    target.write_bytes(content.read())
+
+
 def _draw(place: Path, part: str, people: int) -> None:
-    """Draw people in Market-1501's layout: a colouring each, and noise of each picture's own."""
+    """Draw people in Market-1501's layout: each has colours, and each picture its own noise."""
     beside = files.empty_folder(place.with_name(f"{place.name}.part"))
     train = part == "train"
     first = 1 if train else people + 1
@@ -161,18 +201,18 @@ def _draw(place: Path, part: str, people: int) -> None:
 
 
 def _counts(root: Path) -> dict[str, int]:
-    """Images and people of a folder in Market-1501's layout."""
+    """Count the images and people of a folder in Market-1501's layout."""
     return counts.found(market1501.read(root), counts.PUBLISHED[NAME])
 
 
 def _write_settings(context: Context, folder: Path, root: Path, arms: dict[str, Any]) -> None:
-    """Write `params.yaml`: the profile `single-gpu`, and what this run changes in it."""
+    """Write `params.yaml`: the profile `single-gpu` with the changes of this run."""
     found = _counts(root)
-    told = NAME
+    wanted = NAME
     if found != counts.PUBLISHED[NAME]:  # a part of the set, or drawn people
-        told = str(folder / "counts.json")
-        files.write_json(told, {"format": counts.MANIFEST, "counts": {NAME: found}})
-    overlay = settings(context, root, told)
+        wanted = str(folder / "counts.json")
+        files.write_json(wanted, {"format": counts.MANIFEST, "counts": {NAME: found}})
+    overlay = settings(context, root, wanted)
     overlay["arms"] |= arms
     profiles = folder / "profiles"
     profiles.mkdir(exist_ok=True)
@@ -184,8 +224,14 @@ def _write_settings(context: Context, folder: Path, root: Path, arms: dict[str, 
     read(folder / "params.yaml")
 
 
-def settings(context: Context, root: Path, told: str) -> dict[str, Any]:
-    """What this run changes in the profile `single-gpu`."""
+def settings(context: Context, root: Path, wanted_counts: str) -> dict[str, Any]:
+    """What this run changes in the profile `single-gpu`.
+
+    Args:
+        context: Says whether everything is small.
+        root: Folder in Market-1501's layout.
+        wanted_counts: Where the numbers of images and people are stated, as settings name it.
+    """
     size, quick = context.size, context.quick
     epochs, every = (6, 3) if quick else (12, 4)
     overlay: dict[str, Any] = {
@@ -197,7 +243,7 @@ def settings(context: Context, root: Path, told: str) -> dict[str, Any]:
             "baselines": [],
             "sets": [NAME],
         },
-        "benchmarks": {NAME: {"kind": "market1501", "root": str(root), "counts": told}},
+        "benchmarks": {NAME: {"kind": "market1501", "root": str(root), "counts": wanted_counts}},
         "starts": {"random": {"kind": "random"}},
         "arms": {
             "tracklet": {"start": "random", "epochs": epochs, "monitor": {"every_epochs": every}},
@@ -236,7 +282,7 @@ def settings(context: Context, root: Path, told: str) -> dict[str, Any]:
 
 
 def _cut(folder: Path, root: Path) -> None:
-    """Write the crop store. The stage `crop` reads detections, too, for which PyArrow is needed."""
+    """Write the crop store; the stage `crop` would need PyArrow, since it also reads detections."""
     asked = read(folder / "params.yaml").crops
     index = folder / "data" / "benchmarks" / f"{NAME}.tsv"
     with writing(folder / "data" / "crops.lmdb") as writer:

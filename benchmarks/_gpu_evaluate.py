@@ -1,4 +1,4 @@
-"""Step `evaluate`: the test set embedded and scored, and features against those of a CPU."""
+"""Step `evaluate`: embed and score the test set, and compare features with those of a CPU."""
 
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,14 @@ from passerby.models.embedder import Embedder
 from passerby.models.networks import ReidNet, TorchNetwork
 from passerby.settings import read
 
-FINETUNED, AS_IT_STARTS = "random-published-10-0", "random-0-0"
+FINETUNED, UNTRAINED = "random-published-10-0", "random-0-0"
 PEOPLE, QUICK_PEOPLE = 40, 8
-"""Test people whose features both devices make."""
+"""How many people of the test set both devices embed."""
 IMAGES = r"images  ([\d.,e+]+)/s  done"
 
 
 def evaluate(context: Context) -> None:
-    """Keep the scores of the test set, and how far features are from those of the CPU."""
+    """Score the test set, and compare features with those of the CPU."""
     folder = _gpu_data.prepared(context)
     context.keep(data=_gpu_data.about(folder), model=(name := model(folder)))
     stage = Stage(folder, "evaluate", name, NAME)
@@ -41,15 +41,15 @@ def evaluate(context: Context) -> None:
 
 
 def model(folder: Path) -> str:
-    """The model that finetuning left; where there is none, the random start as it is."""
+    """Name of the finetuned model; if there is none, of one with random weights."""
     if (folder / "data" / "models" / FINETUNED / artifact.CARD).exists():
         return FINETUNED
     run(folder, "unlabelled", "random")
-    return AS_IT_STARTS
+    return UNTRAINED
 
 
 def against_cpu(context: Context, folder: Path, name: str) -> dict[str, Any]:
-    """Features of some people by this device and by the CPU: how far apart, and their scores."""
+    """Compare features, and scores, of some people by this device and by the CPU."""
     at = folder / "data" / "models" / name
     listed = read(folder / "params.yaml").benchmark(NAME)
     benchmark = index.read(folder / "data" / "benchmarks" / f"{NAME}.tsv", listed.root)
@@ -88,7 +88,7 @@ def _embedder(folder: Path, kind: str) -> Embedder:
 def _arrays(
     embedder: Embedder, benchmark: Benchmark, people: tuple[int, ...], threads: int
 ) -> dict[str, Any]:
-    """What evaluation takes, of some people."""
+    """The arguments of `evaluation.evaluate` for the images of some people."""
     arrays: dict[str, Any] = {}
     for side in ("query", "gallery"):
         items = benchmark.split(side).of_people(people)

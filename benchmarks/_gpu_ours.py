@@ -1,4 +1,4 @@
-"""passerby's pretraining step for the steps of `gpu.py`: settings, pictures, feed and trainer."""
+"""passerby's pretraining for the steps of `gpu.py`: settings, pictures, feed and trainer."""
 
 import contextlib
 import gc
@@ -23,7 +23,7 @@ from pretraining import alone
 
 @dataclass(frozen=True)
 class Configuration:
-    """What is varied from one measurement of speed to the next."""
+    """What differs between two measurements of speed."""
 
     architecture: str
     last_stride: int
@@ -34,20 +34,20 @@ class Configuration:
 
     @property
     def name(self) -> str:
-        """In one word, for logs and tables."""
+        """The configuration in one word, for logs and tables."""
         words = [self.architecture, f"stride_{self.last_stride}", f"groups_{self.bn_groups}"]
         words += [f"batch_{self.batch}", f"scale_{self.resident_scale:g}"]
         return "_".join([*words, *(["compiled"] if self.compile else [])])
 
 
 def first(context: Context) -> Configuration:
-    """The configuration that every step looks at first."""
+    """The configuration that `speeds` measures first, and the other steps measure alone."""
     size = context.size
     return Configuration(size.architecture, 2, size.bn_groups, size.batch)
 
 
 def settings(context: Context, asked: Configuration) -> tuple[Pretrain, Encoder]:
-    """The settings of an ordinary run without a monitor, its positives views."""
+    """The settings of an ordinary run with two views of a crop as pairs, and without a monitor."""
     size = context.size
     arm = Pretrain(
         height_px=size.height_px,
@@ -65,7 +65,7 @@ def settings(context: Context, asked: Configuration) -> tuple[Pretrain, Encoder]
 
 
 def drawn(context: Context) -> CropSet:
-    """Drawn pictures of 256x128, which later steps find again."""
+    """Drawn pictures of 256x128, which are made once for all steps."""
     path = context.work / "drawn.lmdb"
     if not path.exists():
         beside = path.with_name("drawing.lmdb")
@@ -76,7 +76,7 @@ def drawn(context: Context) -> CropSet:
 
 @contextlib.contextmanager
 def grouped(context: Context) -> Iterator[Group]:
-    """This process as a group of one, set up as `passerby.pretrain.main` sets it up."""
+    """This process as a group of its own, with the settings of `passerby.pretrain.main`."""
     torch.set_num_threads(context.threads)
     torch.backends.cudnn.benchmark = True
     with alone(context.device) as group:
@@ -88,7 +88,9 @@ class Ours:
     """Feed and trainer of a configuration.
 
     Attributes:
-        batches: The feed's, without end.
+        feed: Makes batches.
+        trainer: Trains with them.
+        batches: The feed's batches, without end.
     """
 
     feed: Feed
@@ -97,11 +99,11 @@ class Ours:
     _at: int = 0
 
     def step(self) -> Tensor:
-        """One step of training with the next batch."""
+        """Take one step of training with the next batch."""
         return self.trainer.train_step(next(self.batches), _rivals.STEPS)
 
     def make_batch(self) -> object:
-        """A batch made here and now: views are nearly all of the device's work in it."""
+        """Make a batch in this thread and stream; nearly all of the device's work is its views."""
         self._at = (self._at + 1) % self.feed.sampler.steps_per_epoch
         return self.feed.batch(self._at)
 
@@ -128,7 +130,7 @@ def built(
 
 
 def let_go() -> None:
-    """Give back the memory of what is no longer used, before the next configuration."""
+    """Free the memory of what is no longer used, before the next configuration."""
     gc.collect()
     if torch.cuda.is_available():
         torch._dynamo.reset()

@@ -1,6 +1,6 @@
-"""A plugin of pytest: a line of JSON for each test as soon as it is over.
+"""A plugin of pytest that writes a line of JSON as soon as a test is over.
 
-A run that is killed then still says what had passed. `PASSERBY_OUTCOMES` names the file.
+So the outcomes are known even if the run is killed. `PASSERBY_OUTCOMES` names the file.
 """
 
 import json
@@ -19,7 +19,7 @@ def _write(name: str, outcome: str, why: str = "", took_s: float = 0.0) -> None:
 
 
 def _why(report: pytest.TestReport | pytest.CollectReport) -> str:
-    """The first lines of what a failure or a skip says."""
+    """The beginning of the message of a failure or a skip."""
     told = report.longrepr
     crash = getattr(told, "reprcrash", None)
     text = crash.message if crash else told[2] if isinstance(told, tuple) else str(told)
@@ -27,13 +27,13 @@ def _why(report: pytest.TestReport | pytest.CollectReport) -> str:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Write what became of a test: a failure of its preparation or its end is a failure, too."""
+    """Write the outcome of a test; a failure in its setup or teardown counts as a failure."""
     if report.when == "call" or not report.passed:
         why = "" if report.passed else _why(report)
         _write(report.nodeid, report.outcome, why, report.duration)
 
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:
-    """Write that a file could not be imported."""
+    """Write a failure for a file that could not be imported."""
     if report.failed:
         _write(report.nodeid, "failed", _why(report))

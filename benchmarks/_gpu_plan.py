@@ -1,4 +1,4 @@
-"""The steps of `gpu.py`: what each costs, what it needs, and which of them fit in the minutes."""
+"""The steps of `gpu.py`: what each costs and needs, and which of them fit into the time."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from passerby.errors import BadInput, nearest
 
 ENDING_S = 10.0
-"""Kept back for the table at the end."""
+"""Seconds that are kept free for the table at the end."""
 
 PARTS = {
     "train": ("bounding_box_train", "market1501-train.tar.xz"),
     "query": ("query", "market1501-query.tar.xz"),
     "gallery": ("bounding_box_test", "market1501-gallery.tar.xz"),
 }
-"""Parts of Market-1501: the folder of each, and the archive that holds it."""
+"""Parts of Market-1501: the folder of each, and the name of its archive."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Step:
         name: Its name on the command line and in the results.
         what: What it measures, in one line.
         module: The module whose function `name` does it.
-        cost_s: Expected seconds on a GPU. These are estimates: nothing was measured on a GPU yet.
-        limit_s: Seconds after which it is killed.
-        quick_s: Expected seconds of a quick run.
+        cost_s: Estimated duration on a GPU; nothing has been measured on a GPU yet.
+        limit_s: It is killed when it has taken this long.
+        quick_s: Estimated duration of a quick run on a CPU.
         needs: Parts of Market-1501 that it needs.
-        open_ended: Whether it takes all the time that is left.
+        open_ended: Whether it uses all the time that is left.
     """
 
     name: str
@@ -41,21 +41,21 @@ class Step:
     open_ended: bool = False
 
     def cost(self, quick: bool) -> float:
-        """Expected seconds."""
+        """Estimated duration in seconds."""
         return self.quick_s if quick else self.cost_s
 
     def limit(self, quick: bool) -> float:
-        """Seconds after which it is killed. A quick run may meet a busy machine."""
+        """Time limit in seconds; a quick run has a generous one, since CPUs are often busy."""
         return max(120.0, 6 * self.quick_s) if quick else self.limit_s
 
 
 STEPS = (
-    Step("machine", "versions, and the ceilings of the card", "_gpu_card", 20, 60, 4),
+    Step("machine", "versions; how fast the card copies and multiplies", "_gpu_card", 20, 60, 4),
     Step("tests", "the tests that need a GPU", "_gpu_tests", 90, 240, 10),
-    Step("syncs", "where a step makes the host wait for the device", "_gpu_step", 25, 90, 5),
-    Step("speeds", "pairs per second of passerby alone", "_gpu_speeds", 90, 240, 12),
-    Step("profile", "the kernels of a step", "_gpu_step", 30, 90, 6),
-    Step("views", "views alone, against the torch form", "_gpu_step", 20, 60, 5),
+    Step("syncs", "where a step makes the host wait for the GPU", "_gpu_step", 25, 90, 5),
+    Step("speeds", "pairs per second of passerby's pretraining", "_gpu_speeds", 90, 240, 12),
+    Step("profile", "the kernels of a training step", "_gpu_step", 30, 90, 6),
+    Step("views", "views by passerby's kernels and by torch's operations", "_gpu_step", 20, 60, 5),
     Step(
         "pretrain",
         "pretraining by torchrun: stopped, resumed, mined",
@@ -65,21 +65,21 @@ STEPS = (
         35,
         ("train",),
     ),
-    Step("finetune", "finetuning on 10 % twice", "_gpu_chain", 60, 180, 15, ("train",)),
+    Step("finetune", "finetuning twice with few labels", "_gpu_chain", 60, 180, 15, ("train",)),
     Step(
         "evaluate",
-        "features and scores, against the CPU's",
+        "scores, and features compared with those of the CPU",
         "_gpu_evaluate",
         60,
         180,
         10,
         ("query", "gallery"),
     ),
-    Step("rival", "against the published way", "_gpu_speeds", 110, 240, 12),
-    Step("compiled", "with torch.compile and without", "_gpu_speeds", 110, 300, 4),
+    Step("rival", "pretraining compared with the published way", "_gpu_speeds", 110, 240, 12),
+    Step("compiled", "pretraining with torch.compile and without", "_gpu_speeds", 110, 300, 4),
     Step(
         "longer",
-        "pretraining as long as time is left",
+        "pretraining for all the time that is left",
         "_gpu_chain",
         60,
         3600,
@@ -92,16 +92,17 @@ STEPS = (
 
 
 def chosen(only: str) -> list[Step]:
-    """The steps that a comma-separated list names, in the order of `STEPS`; all for an empty one.
+    """The steps that a comma-separated list names, in the order of `STEPS`; by default all.
 
     Raises:
         BadInput: a name that no step has.
 
     Example:
-        >>> [step.name for step in chosen("views,machine")]
+        >>> [step.name for step in chosen("views, machine")]
         ['machine', 'views']
     """
-    names, known = [name for name in only.split(",") if name], [step.name for step in STEPS]
+    names = [name.strip() for name in only.split(",") if name.strip()]
+    known = [step.name for step in STEPS]
     for name in names:
         if name not in known:
             hint = nearest(name, known)
@@ -110,11 +111,11 @@ def chosen(only: str) -> list[Step]:
 
 
 def obstacle(step: Step, left_s: float, parts: Collection[str], quick: bool) -> str:
-    """Why a step cannot run now; empty if it can.
+    """Why a step cannot run now; an empty text if it can.
 
     Args:
         step: The step.
-        left_s: Seconds that are left for all that follows.
+        left_s: Seconds that are left for this and all later steps.
         parts: Parts of Market-1501 that are there.
         quick: Whether this is a quick run.
 
@@ -133,11 +134,11 @@ def obstacle(step: Step, left_s: float, parts: Collection[str], quick: bool) -> 
 
 
 def seconds(step: Step, left_s: float, quick: bool) -> tuple[float, float]:
-    """What a step is told to aim at, and after what it is killed, in seconds.
+    """The duration that a step shall aim at, and its time limit, in seconds.
 
     Args:
         step: The step.
-        left_s: Seconds that are left for all that follows.
+        left_s: Seconds that are left for this and all later steps.
         quick: Whether this is a quick run.
 
     Example:
@@ -154,10 +155,10 @@ def seconds(step: Step, left_s: float, quick: bool) -> tuple[float, float]:
 
 
 def listing(steps: Sequence[Step]) -> str:
-    """The steps as a table in plain text."""
+    """The steps as a table of plain text."""
     lines = [f"{'step':<10}{'about s':>8}{'limit s':>9}{'quick s':>9}  what it measures"]
     for step in steps:
-        needs = f" (needs Market-1501: {', '.join(step.needs)})" if step.needs else ""
+        needs = f" (of Market-1501: {', '.join(step.needs)})" if step.needs else ""
         costs = f"{step.cost_s:>8.0f}{step.limit_s:>9.0f}{step.quick_s:>9.0f}"
         lines.append(f"{step.name:<10}{costs}  {step.what}{needs}")
     return "\n".join(lines)

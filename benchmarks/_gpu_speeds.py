@@ -1,4 +1,4 @@
-"""Steps `speeds`, `compiled` and `rival`: pairs per second, alone and beside others."""
+"""Steps `speeds`, `compiled` and `rival`: pairs per second, alone and compared with others."""
 
 import itertools
 from dataclasses import replace
@@ -21,7 +21,7 @@ NETWORKS, STRIDES, GROUPS, BATCHES = ("resnet50", "resnet18"), (2, 1), (8, 4, 1)
 
 
 def configurations() -> list[Configuration]:
-    """What is measured, the most telling first, and at the end all that was left out before."""
+    """All configurations, those that tell most first."""
     early = [
         Configuration("resnet50", 2, 8, 256),
         Configuration("resnet50", 1, 8, 256),
@@ -37,16 +37,16 @@ def configurations() -> list[Configuration]:
 
 
 def small_configurations() -> list[Configuration]:
-    """Of a quick run."""
+    """The configurations of a quick run."""
     strides = [Configuration("resnet18", stride, 4, 32) for stride in STRIDES]
     return [*strides, Configuration("resnet18", 2, 1, 32), Configuration("resnet18", 2, 4, 64)]
 
 
 def speeds(context: Context) -> None:
-    """Keep the speeds of one configuration after the other, as long as the time lasts.
+    """Measure one configuration after the other, as long as there is time.
 
     Raises:
-        Failed: one of them could not be measured; the others were.
+        Failed: a configuration could not be measured; the others are kept.
     """
     crops = _gpu_ours.drawn(context)
     wanted = small_configurations() if context.quick else configurations()
@@ -69,7 +69,7 @@ def speeds(context: Context) -> None:
             try:
                 found.append(measured(context, crops, kept, asked, group))
                 context.keep(configurations=found)
-            except Exception as error:  # out of memory, say: the next may fit
+            except Exception as error:  # for example out of memory: the next one may fit
                 faults[asked.name] = f"{type(error).__name__}: {error}"[:300]
                 context.keep(faults=faults)
             _gpu_ours.let_go()
@@ -82,7 +82,7 @@ def speeds(context: Context) -> None:
 def measured(
     context: Context, crops: CropSet, kept: Resident, asked: Configuration, group: Group
 ) -> dict[str, Any]:
-    """The speeds of one configuration, and what it takes of the device."""
+    """Measure the speeds of a configuration, and what it needs of the device."""
     gpu, seconds = context.kind == "cuda", 0.2 if context.quick else 1.5
     before = torch.cuda.memory_allocated() if gpu else 0
     if gpu:
@@ -98,7 +98,7 @@ def measured(
         rate = rival.timed(kind, asked.batch, seconds, context.wait)
         told[f"{title}_pairs_per_s"] = rate
     told["step_ms"] = 1e3 * asked.batch / told["end_to_end_pairs_per_s"]
-    # The device's own time: by the clock a batch takes what the host needs to draw it.
+    # The time on the device: by the clock, drawing a batch on the host would be measured instead.
     watched = _gpu_time.seen(ours.make_batch, 3, context.kind, context.wait)
     if watched:
         told["views_device_ms"] = watched.busy_ms
@@ -110,7 +110,7 @@ def measured(
 
 
 def compiled(context: Context) -> None:
-    """Keep the speeds of the first configuration without torch.compile and with it."""
+    """Measure the first configuration without torch.compile and with it."""
     if context.kind == "cpu":
         context.keep(note="not on a CPU, where compiling takes minutes and helps little")
         return
@@ -126,7 +126,7 @@ def compiled(context: Context) -> None:
 
 
 def rival(context: Context) -> None:
-    """Keep what `pretraining.py` finds in two rounds."""
+    """Run two rounds of `pretraining.py`, and keep what it measures."""
     _gpu_ours.drawn(context)
     size = context.size
     words = ["--architecture", size.architecture, "--batch", str(size.batch)]

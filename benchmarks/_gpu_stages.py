@@ -1,4 +1,4 @@
-"""Stages run as scripts, their output shown and kept."""
+"""Runs stages as scripts; what they print is shown and kept."""
 
 import os
 import re
@@ -18,12 +18,12 @@ LAST_LINES = 3
 
 
 class Stage:
-    """A stage that runs: `python stages/NAME.py WORDS...`.
+    """A running stage: `python stages/NAME.py WORDS...`.
 
     Args:
-        folder: In which it runs: it holds `params.yaml` and `data`.
-        name: Of the script.
-        words: Its arguments.
+        folder: Where it runs; it holds `params.yaml` and `data`.
+        name: Name of the script.
+        words: Arguments of the script.
     """
 
     def __init__(self, folder: Path, name: str, *words: str) -> None:
@@ -55,24 +55,24 @@ class Stage:
 
     @property
     def text(self) -> str:
-        """What it has said."""
+        """What it has printed so far."""
         return "".join(self._lines)
 
     def stop_when(self, done: Callable[[], bool], period_s: float = 0.1) -> None:
-        """Ask it to stop, by SIGTERM, as soon as `done` says so; return at once if it ends."""
+        """Send SIGTERM as soon as `done` returns true; return at once if the stage ends before."""
         while self.runs and not done():
             time.sleep(period_s)
         if self.runs:
             self._child.send_signal(signal.SIGTERM)
 
     def ended(self, *wanted: int) -> float:
-        """Wait until it ends; the seconds that it took.
+        """Wait until it ends, and return the seconds that it took.
 
         Args:
-            wanted: Exit codes that it may end with; 0 where none is given.
+            wanted: Exit codes that it may end with; by default 0.
 
         Raises:
-            Failed: it ended with another one.
+            Failed: it ended with another exit code.
         """
         code = self._child.wait()
         self._reader.join()
@@ -91,7 +91,7 @@ def run(folder: Path, name: str, *words: str) -> Stage:
     """Run a stage to its end.
 
     Raises:
-        Failed: it ended with another code than 0.
+        Failed: its exit code is not 0.
     """
     stage = Stage(folder, name, *words)
     stage.ended()
@@ -99,13 +99,13 @@ def run(folder: Path, name: str, *words: str) -> Stage:
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a stage: scratch in its own folder, output at once, nothing of DVC."""
+    """The environment of a stage: its scratch lies where it runs, and its output comes at once."""
     kept = {name: value for name, value in given.items() if name != "DVC_ROOT"}
     return {**kept, "PYTHONUNBUFFERED": "1"}
 
 
 def last_number(pattern: str, text: str) -> float | None:
-    """The last number that a pattern with one group finds; `None` if there is none.
+    """The last number in a text that a pattern with one group finds; `None` if there is none.
 
     Example:
         >>> last_number(r"([\\d.,]+) pairs/s", "8 pairs/s\\n1,204 pairs/s  data 3%")

@@ -30,12 +30,12 @@ from passerby.training import precision
 WARM_UPS, WATCHED_STEPS = 3, 5
 TOP_KERNELS = 15
 SYNC = "called a synchronizing CUDA operation"
-"""What torch's warning about a host that waits begins with."""
+"""Torch's warning about a host that waits contains these words."""
 SOURCES = Path(__file__).resolve().parent.parent / "src"
 
 
 def syncs(context: Context) -> None:
-    """Keep how often, and where, a step of pretraining makes the host wait for the device."""
+    """Count how often, and where, a step of pretraining makes the host wait for the device."""
     crops, asked = _gpu_ours.drawn(context), _gpu_ours.first(context)
     with _gpu_ours.grouped(context) as group:
         kept = _gpu_ours.kept_pictures(context, crops, asked, group)
@@ -49,7 +49,7 @@ def syncs(context: Context) -> None:
             context.wait()
     context.keep(configuration=asked.name, steps=WATCHED_STEPS)
     if context.kind == "cpu":
-        context.keep(host_syncs_per_step=None, note="not on a CPU: the steps alone were done")
+        context.keep(host_syncs_per_step=None, note="nothing to count on a CPU")
         return
     context.keep(
         host_syncs_per_step=places.total() / WATCHED_STEPS,
@@ -59,7 +59,7 @@ def syncs(context: Context) -> None:
 
 @contextlib.contextmanager
 def _told_of_syncs(context: Context, places: Counter[str]) -> Iterator[None]:
-    """Count where torch warns that the host waits, in whichever thread."""
+    """Count the places where torch warns that the host waits, in all threads."""
     if context.kind == "cpu":
         yield
         return
@@ -79,14 +79,14 @@ def _told_of_syncs(context: Context, places: Counter[str]) -> Iterator[None]:
 
 
 def _place() -> str:
-    """The last lines of passerby's own on the stack, the innermost first."""
+    """The last three lines of passerby on the stack, the innermost first."""
     stack = [f for f in traceback.extract_stack() if f.filename.startswith(str(SOURCES))]
     lines = [f"{Path(f.filename).relative_to(SOURCES)}:{f.lineno}" for f in reversed(stack[-3:])]
     return " < ".join(lines) or "outside of passerby"
 
 
 def profile(context: Context) -> None:
-    """Keep the kernels of a step, how busy the device is, and what parts of a step take alone."""
+    """Measure the kernels of a step, how busy the device is, and parts of a step alone."""
     crops, asked = _gpu_ours.drawn(context), _gpu_ours.first(context)
     seconds, watched_steps = (0.2, 1) if context.quick else (1.5, WATCHED_STEPS)
     with _gpu_ours.grouped(context) as group:
@@ -112,13 +112,13 @@ def profile(context: Context) -> None:
 
 
 def milliseconds(context: Context, work: Callable[[], object], seconds: float) -> float:
-    """By the clock, of one `work`, done again and again; the device is waited for at the end."""
+    """How long `work` takes by the clock: the mean over many calls, until the device is done."""
     work()
     return 1e3 / _measure.rate(work, 1, seconds, context.wait)
 
 
 def parts(context: Context, ours: Ours, seconds: float) -> dict[str, dict[str, float]]:
-    """Parts of a step, each alone: by the clock, the device's time, its launches."""
+    """Measure parts of a step, each alone; see `part`."""
     batch: Any = next(ours.batches)
     trainer = ours.trainer
     works: dict[str, Callable[[], object]] = {
@@ -130,7 +130,7 @@ def parts(context: Context, ours: Ours, seconds: float) -> dict[str, dict[str, f
 
 
 def part(context: Context, work: Callable[[], object], seconds: float) -> dict[str, float]:
-    """What one piece of work takes: `wall_ms` by the clock; `device_ms`, `launches` if known."""
+    """Measure one piece of work: `wall_ms` by the clock; `device_ms` and `launches` if known."""
     found = {"wall_ms": milliseconds(context, work, seconds)}
     watched = _gpu_time.seen(work, 1 if context.quick else 3, context.kind, context.wait)
     if watched:
@@ -139,7 +139,7 @@ def part(context: Context, work: Callable[[], object], seconds: float) -> dict[s
 
 
 def _forward_backward(context: Context, ours: Ours, queries: Tensor) -> None:
-    """The query encoder alone: there and back."""
+    """Run a forward and a backward pass of the query encoder."""
     encoder = ours.trainer.query_encoder
     with precision.autocast(context.kind, ours.trainer.number_format):
         out = encoder(queries)
@@ -148,7 +148,7 @@ def _forward_backward(context: Context, ours: Ours, queries: Tensor) -> None:
 
 
 def views(context: Context) -> None:
-    """Keep what a batch's views take, from pictures stored at twice and at once a view's size."""
+    """Measure the views of a batch, of pictures stored at twice a view's size and at its size."""
     crops, seconds = _gpu_ours.drawn(context), 0.2 if context.quick else 1.0
     size = context.size
     context.keep(views=2 * size.batch, size_px=[size.height_px, size.width_px])
@@ -171,7 +171,7 @@ def views(context: Context) -> None:
 
 
 def torch_form(kept: Resident, ours: Ours, arm: Pretrain, encoder: Encoder) -> Callable[[], Tensor]:
-    """The rival: the views of a batch by torch's operations, drawn anew each time, too."""
+    """Makes the views of a batch by torch's operations, with new draws each time."""
     listed = recipe(arm.views)
     geometry = Geometry(arm.height_px, arm.width_px, arm.min_area, arm.aspect)
     size, rng = (arm.height_px, arm.width_px), seeds.stream(0, "benchmark views")

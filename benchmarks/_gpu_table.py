@@ -7,16 +7,16 @@ GOALS_PAIRS_PER_S = {
     "H200": {"resnet50": 8_000, "resnet18": 25_000},
     "H100": {"resnet50": 6_000, "resnet18": 18_000},
 }
-"""Of a step end to end with a last stride of 2, by a part of the card's name."""
+"""Goals for `end_to_end_pairs_per_s` at last stride 2, by a part of the card's name."""
 MOST_VIEWS_SHARE = 0.05
 FIRST = ("configuration", "epoch", "name", "place", "run")
-"""Columns that say what a row is of, so that they stand before the others."""
+"""Columns that name a row; they come before the others."""
 MOST_ROWS = 40
 MOST_WIDTH = 60
 
 
 def goals(found: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What was wanted of the card beside what was found; nothing where it was not measured.
+    """The goals for the card, each with what was measured; those that were not measured are absent.
 
     Args:
         found: The whole result.
@@ -58,7 +58,7 @@ def _goal(what: str, wanted: str, found: object, met: bool) -> dict[str, Any]:
 
 
 def table(found: Mapping[str, Any]) -> str:
-    """The whole result: circumstances, steps with their figures, goals, and what is missing."""
+    """The whole result: circumstances, steps with their figures, goals, and what was left out."""
     lines = [_circumstances(found), ""]
     for name, step in found["steps"].items():
         took = f"{step['took_s']:.0f} s" if "took_s" in step else ""
@@ -75,15 +75,16 @@ def table(found: Mapping[str, Any]) -> str:
 
 
 def _circumstances(found: Mapping[str, Any]) -> str:
-    machine, settings = found.get("machine") or {}, found["settings"]
-    where = machine.get("gpu") or machine.get("cpu") or "nothing has run"
-    quick = "; QUICK: the figures mean nothing" if settings["quick"] else ""
-    date, commit = found.get("date", ""), found.get("commit", "unknown")
-    return f"{where}; {date}; commit {commit}; {settings['data']}{quick}"
+    settings, machine = found["settings"], found.get("machine")
+    words = ["no step has run"]
+    if machine:
+        words = [machine.get("gpu") or machine["cpu"], found["date"], f"commit {found['commit']}"]
+    quick = ["QUICK: the figures mean nothing"] if settings["quick"] else []
+    return "; ".join([*words, settings["data"], *quick])
 
 
 def last_line(found: Mapping[str, Any]) -> str:
-    """What failed and what was left out, each with its reason.
+    """One line: how many steps passed, and which failed or were left out, with the reasons.
 
     Example:
         >>> last_line({"steps": {"views": {"status": "passed"}}, "left_out": {"rival": "no time"}})
@@ -106,7 +107,7 @@ def last_line(found: Mapping[str, Any]) -> str:
 
 
 def told(value: Mapping[str, Any], before: str = "") -> Iterator[str]:
-    """A result as lines: a figure each, and a table for each list of rows.
+    """A result as lines of text: one for each figure, and a table for each list of rows.
 
     Example:
         >>> list(told({"copy_gb_per_s": 4012.3, "card": {"name": "X"}, "rows": [{"a": 1, "b": 2}]}))
@@ -124,7 +125,7 @@ def told(value: Mapping[str, Any], before: str = "") -> Iterator[str]:
 
 
 def _rows(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Rows as aligned columns."""
+    """Rows as lines with aligned columns."""
     names = [name for name in rows[0] if not isinstance(rows[0][name], Mapping)]
     names.sort(key=lambda name: name not in FIRST)
     cells = [names, *([figure(row.get(name)) for name in names] for row in rows[:MOST_ROWS])]
@@ -138,7 +139,7 @@ def _rows(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def figure(value: object) -> str:
-    """One cell of the table.
+    """A value as a cell of the table.
 
     Example:
         >>> [figure(value) for value in (12345.6, 3.14159, 0.00012345, True, None, [1, 2])]

@@ -1,4 +1,4 @@
-"""Step `tests`: the tests that need a GPU; on a CPU their variants that do without."""
+"""Step `tests`: the tests that need a GPU; on a CPU the variants of them that run there."""
 
 import json
 import os
@@ -17,12 +17,12 @@ FOLDER = ROOT / "tests" / "gpu"
 ABSENT = "there are no tests for a GPU: no folder tests/gpu"
 MARK = "@pytest.mark.gpu"
 NOTHING_SELECTED = 5
-"""pytest's exit code where no test is left."""
+"""pytest's exit code where no test is selected."""
 SLOWEST = 5
 
 
 def tests(context: Context) -> None:
-    """Run the tests, and keep how many passed and what the others said.
+    """Run the tests, and keep how many passed and why the others did not.
 
     Raises:
         Failed: tests failed, there are none, or on a GPU all were skipped.
@@ -59,7 +59,7 @@ def tests(context: Context) -> None:
 
 
 def files(kind: str) -> list[Path]:
-    """The files that hold such tests: others may need packages that are not there."""
+    """Files with such tests; others are not read, since they may need packages that are absent."""
     folder = [FOLDER] if FOLDER.is_dir() else []
     if kind == "cpu":
         return folder
@@ -68,7 +68,7 @@ def files(kind: str) -> list[Path]:
 
 
 def command(context: Context, paths: list[Path]) -> list[str]:
-    """How pytest is called."""
+    """The command line of pytest."""
     marks = "gpu"
     if context.kind == "cpu":
         marks = "not gpu and not slow" if context.quick else "not gpu"
@@ -77,7 +77,7 @@ def command(context: Context, paths: list[Path]) -> list[str]:
 
 
 def counted(path: Path) -> dict[str, Any]:
-    """How many tests ended how, and what those said that did not pass."""
+    """Count the outcomes of the tests, and list those that did not pass, with the reasons."""
     lines = path.read_text().splitlines() if path.exists() else []
     rows = [json.loads(line) for line in lines]
     counts = Counter(row["outcome"] for row in rows)

@@ -1,4 +1,4 @@
-"""What the device does while some work runs, by torch's profiler."""
+"""Measures what the device does while some work runs, by torch's profiler."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -13,12 +13,12 @@ MOST_CHARACTERS = 90
 
 @dataclass(frozen=True)
 class Seen:
-    """What the profiler saw of one piece of work, the mean of several.
+    """What the profiler saw during a piece of work, as a mean over several runs of it.
 
     Attributes:
-        busy_ms: Time in which the device did something, overlaps counted once.
-        launches: Kernels and copies that the device was given; on a CPU operations.
-        kernels: Milliseconds and launches of each kernel, by its name.
+        busy_ms: Time in which the device did something; overlaps count once.
+        launches: Number of kernels and copies that the device was given; on a CPU of operations.
+        kernels: Milliseconds, and number of launches, of each kernel by its name.
     """
 
     busy_ms: float
@@ -43,16 +43,16 @@ class Seen:
 def seen(
     work: Callable[[], object], times: int, kind: str, wait: Callable[[], object]
 ) -> Seen | None:
-    """Watch the device during `times` times `work`.
+    """Watch the device while `work` is called `times` times.
 
     Args:
-        work: Is done once before it is watched.
-        times: Over which the mean is taken.
+        work: It is called once more before that.
+        times: Number of calls over which the mean is taken.
         kind: `cuda` or `cpu`.
-        wait: For the device.
+        wait: Waits for the device.
 
     Returns:
-        `None` where the profiler sees nothing of the device.
+        What was seen; `None` where the profiler sees nothing of the device.
     """
     gpu = kind == "cuda"
     work()
@@ -73,7 +73,7 @@ def seen(
     milliseconds: Counter[str] = Counter()
     launches: Counter[str] = Counter()
     for event in events:
-        # On a CPU an operation holds others, so only its own time counts.
+        # On a CPU an operation contains others, so that only its own time counts.
         took_us = event.time_range.elapsed_us() if gpu else event.self_cpu_time_total
         milliseconds[event.name] += took_us / 1e3
         launches[event.name] += 1
@@ -86,7 +86,7 @@ def seen(
 
 
 def covered(spans: Iterable[tuple[float, float]]) -> float:
-    """The length that spans cover together.
+    """The length of the union of some spans.
 
     Example:
         >>> covered([(0, 4), (2, 5), (7, 8)])

@@ -126,7 +126,7 @@ def parts(
     threads: int,
     number_format: str,
 ) -> tuple[Feed, Trainer]:
-    """What makes passerby's batches, from pictures in memory, and what trains with them."""
+    """Feed and trainer of passerby, with pictures in memory."""
     kind = View(len(crops))
     feed = Feed(crops, kept, kind, arm, encoder, group, threads)
     return feed, Trainer(network(arm, encoder), kind, arm, group, number_format)
@@ -147,7 +147,7 @@ def ours(
 
 
 def trained(feed: Feed, trainer: Trainer) -> Rival:
-    """passerby's batches and its step as one of those that are timed."""
+    """A feed and a trainer of passerby as a rival, which can be timed."""
     return Rival(
         "crops in memory, passerby's step",
         trainer.number_format,
@@ -157,7 +157,7 @@ def trained(feed: Feed, trainer: Trainer) -> Rival:
 
 
 def endless(feed: Feed) -> Iterator[Batch]:
-    """The batches of one epoch behind those of the other."""
+    """The batches of one epoch after another, without end."""
     steps = feed.sampler.steps_per_epoch
     for epoch in itertools.count():
         yield from feed.batches(epoch * steps, (epoch + 1) * steps)

@@ -1,4 +1,4 @@
-"""Everything worth knowing of a GPU in so many minutes, the most important first.
+"""Measure a GPU in a given number of minutes, beginning with what matters most.
 
     python benchmarks/gpu.py --minutes 10 --out results
     python benchmarks/gpu.py --list
@@ -32,28 +32,34 @@ from passerby.errors import BadInput  # noqa: E402
 
 PERIOD_S = 0.2
 SAVED_EVERY_S = 5.0
-"""Logs are written so often while a step runs, beside each time that its result changes."""
+"""While a step runs, all files are written this often, and whenever its result changes."""
 LOG_BYTES = 200_000
-"""Of each step's log, its end."""
+"""How much of the end of each step's log is kept."""
 
 
 def arguments(words: list[str]) -> argparse.Namespace:
-    """Read the command line."""
+    """Read the command line.
+
+    Raises:
+        BadInput: the number of minutes is not a positive number.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
-    add("--minutes", type=float, default=10.0, help="that all steps may take together (10)")
-    add("--out", type=Path, default=Path("gpu-results"), help="folder of the results")
-    add("--only", default="", help="steps by name, with commas between them; all without it")
-    add("--list", action="store_true", help="show the steps; measure nothing")
-    add("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: a rehearsal")
+    add("--minutes", type=float, default=10.0, help="how long all steps may take together (10)")
+    add("--out", type=Path, default=Path("gpu-results"), help="for the results (gpu-results)")
+    add("--only", default="", help="names of steps, separated by commas; by default all")
+    add("--list", action="store_true", help="show the steps, and measure nothing")
+    add("--device", choices=("cuda", "cpu"), default="cuda", help="cpu is for a rehearsal (cuda)")
     add("--quick", action="store_true", help="small networks and few steps; figures mean nothing")
-    add("--market", type=Path, help="Market-1501 laid out; without it people are drawn")
+    add("--market", type=Path, help="folder of Market-1501; by default people are drawn")
     add("--archives", type=Path, help="folder with market1501-{train,query,gallery}.tar.xz")
-    add("--work", type=Path, help="folder that stays for a later call; without it a temporary one")
+    add("--work", type=Path, help="folder that later calls use again; by default a temporary one")
     add("--step", help=argparse.SUPPRESS)  # how this program calls itself for one step
     add("--module", help=argparse.SUPPRESS)
     add("--budget-s", type=float, default=0.0, help=argparse.SUPPRESS)
     asked = parser.parse_args(words)
+    if not 0 < asked.minutes < float("inf"):
+        raise BadInput(f"--minutes {asked.minutes:g}: a number above 0 was wanted")
     for name in ("out", "market", "archives", "work"):
         if getattr(asked, name):
             setattr(asked, name, getattr(asked, name).resolve())
@@ -61,7 +67,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
 
 
 def environment(kind: str) -> dict[str, str]:
-    """The environment of a step: this repository's modules, and no GPU if none is wanted."""
+    """The environment of a step: it finds this repository's modules, and no GPU under `cpu`."""
     paths = [str(HERE.parent / "src"), os.environ.get("PYTHONPATH", "")]
     own = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONUNBUFFERED": "1"}
     hidden = {"CUDA_VISIBLE_DEVICES": ""} if kind == "cpu" else {}
@@ -69,11 +75,14 @@ def environment(kind: str) -> dict[str, str]:
 
 
 class Run:
-    """All steps, one process after the other, and what is kept of them.
+    """Runs the steps one after the other, and keeps their results.
 
     Args:
-        asked: The command line.
-        work: Folder for everything that steps make.
+        asked: The parsed command line.
+        work: Folder for everything that the steps make.
+
+    Attributes:
+        stop: Set this to end the present step and to leave out those after it.
     """
 
     def __init__(self, asked: argparse.Namespace, work: Path) -> None:
@@ -87,11 +96,11 @@ class Run:
 
     @property
     def left_s(self) -> float:
-        """Seconds that are left of the minutes."""
+        """Seconds that are left of `--minutes`."""
         return self._asked.minutes * 60 - (time.monotonic() - self._begin_s)
 
     def all(self, steps: list[Step], parts: tuple[str, ...]) -> dict[str, Any]:
-        """Run the steps that fit, and return the whole result."""
+        """Run the steps that fit into the time, and return the whole result."""
         for step in steps:
             why_not = _gpu_plan.obstacle(step, self.left_s, parts, self._asked.quick)
             if self.stop:
@@ -104,7 +113,7 @@ class Run:
         return self.save()
 
     def _one(self, step: Step) -> None:
-        """Run a step in a session of its own, to its end or its limit."""
+        """Run a step in a process of its own until it ends or reaches its time limit."""
         budget_s, limit_s = _gpu_plan.seconds(step, self.left_s, self._asked.quick)
         _result(self._work, step.name).unlink(missing_ok=True)
         print(f"gpu: {step.name}: about {step.cost(self._asked.quick):.0f} s", flush=True)
@@ -128,7 +137,7 @@ class Run:
         else:
             told["status"] = "failed" if code else "passed"
         if told["status"] == "failed" and "error" not in told:
-            told["error"] = f"its process ended with {code}; {_last_line(self._work, step.name)}"
+            told["error"] = f"exit code {code}; {_last_line(self._work, step.name)}"
         print(f"gpu: {step.name}: {told['status']} after {told['took_s']} s", flush=True)
 
     def _command(self, step: Step, budget_s: float) -> list[str]:
@@ -141,7 +150,7 @@ class Run:
         return [sys.executable, str(HERE / "gpu.py"), *words, *(["--quick"] if asked.quick else [])]
 
     def _watched(self, child: subprocess.Popen[bytes], step: Step, end_s: float) -> int | None:
-        """The exit code of a step; `None` if it was killed, by its limit or a wish to stop."""
+        """Wait for a step; return its exit code, or `None` if it was killed before its end."""
         seen_ns, saved_s = 0, time.monotonic()
         while child.poll() is None and time.monotonic() < end_s and not self.stop:
             time.sleep(PERIOD_S)
@@ -152,14 +161,14 @@ class Run:
                 self._take(step.name)
                 self.save()
         code = child.poll()
-        # What the step started is in its group, or dies with it: nothing outlives a step.
+        # What the step has started is in its process group, or ends when its parent does.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
         return code
 
     def _take(self, name: str) -> None:
-        """Take what a step has written so far."""
+        """Read what a step has written so far."""
         path = _result(self._work, name)
         if not path.exists():
             return
@@ -173,7 +182,7 @@ class Run:
         """Write results, table and logs."""
         asked = self._asked
         found = {
-            "what": "a GPU: everything worth knowing in so many minutes",
+            "what": "measurements of a GPU by benchmarks/gpu.py",
             "settings": {
                 "minutes": asked.minutes,
                 "device": asked.device,
@@ -209,22 +218,22 @@ def _end_of_log(work: Path, name: str) -> str:
 
 def _last_line(work: Path, name: str) -> str:
     lines = _end_of_log(work, name).strip().splitlines()
-    return f"it said: {lines[-1]}" if lines else "it said nothing"
+    return f"its last line: {lines[-1]}" if lines else "it printed nothing"
 
 
 @contextlib.contextmanager
 def work_folder(asked: argparse.Namespace) -> Iterator[Path]:
-    """The folder that was named, or a temporary one that is gone afterwards."""
+    """The folder that was named, or a temporary one that is deleted at the end."""
     if asked.work:
-        asked.work.mkdir(parents=True, exist_ok=True)
-        yield asked.work
+        # A rehearsal makes other pictures and models than a real run.
+        yield asked.work / "quick" if asked.quick else asked.work
     else:
         with tempfile.TemporaryDirectory(prefix="gpu-", ignore_cleanup_errors=True) as name:
             yield Path(name)
 
 
 def step(asked: argparse.Namespace) -> int:
-    """Do one step in this process; its exit code."""
+    """Do one step in this process, and return its exit code."""
     from _gpu_context import Context
 
     context = Context(
@@ -246,6 +255,22 @@ def step(asked: argparse.Namespace) -> int:
     return 0
 
 
+def require_writable(folder: Path) -> None:
+    """Make a folder where there is none, and refuse one in which no file can be written.
+
+    Raises:
+        BadInput: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise BadInput(
+            f"{folder}: no file can be written there ({error.strerror}); name another folder"
+        ) from None
+
+
 def require_device(kind: str) -> None:
     """Refuse to measure where there is no GPU.
 
@@ -261,7 +286,7 @@ def require_device(kind: str) -> None:
 
 
 def main(*words: str) -> None:
-    """Run the steps, and tell."""
+    """Run the steps that the command line asks for, and print the table."""
     asked = arguments(list(words))
     if asked.step:
         sys.exit(step(asked))
@@ -271,6 +296,8 @@ def main(*words: str) -> None:
         return
     import _gpu_data
 
+    for folder in filter(None, (asked.out, asked.work)):
+        require_writable(folder)
     require_device(asked.device)
     parts = _gpu_data.parts(asked.market, asked.archives)
     with work_folder(asked) as work:
@@ -283,7 +310,8 @@ def main(*words: str) -> None:
             signal.signal(number, ask)
         found = run.all(steps, parts)
     print(_gpu_table.table(found))
-    if any(one["status"] != "passed" for one in found["steps"].values()):
+    statuses = {one["status"] for one in found["steps"].values()}
+    if statuses != {"passed"}:  # none at all where no step fits into the time
         sys.exit(1)
 
 

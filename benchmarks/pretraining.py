@@ -268,7 +268,7 @@ def show(result: Mapping[str, Any]) -> str:
 
 def draw(path: Path, result: Mapping[str, Any]) -> None:
     """The chart of the rates."""
-    import _chart  # needs Matplotlib, which `gpu.py`, a user of this module, does without
+    import _chart  # it needs Matplotlib, which machines that run `gpu.py` may lack
 
     panels = {
         title: {

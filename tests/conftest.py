@@ -1,7 +1,7 @@
 """What all tests share: one thread a process, GPUs, reasons for skipping, and the real data.
 
-Tests see a GPU only under `pytest -m gpu`, which selects those that are marked `gpu`: the others
-are written for CPUs, and their two processes would have to share the one GPU of a small machine.
+Tests see a GPU only under `pytest -m gpu`, which selects those that are marked `gpu`. All others
+are written for CPUs; those with two processes would fail on a machine with one GPU.
 """
 
 import os
@@ -19,7 +19,7 @@ import needs  # noqa: E402
 
 torch.set_num_threads(1)
 ACCOUNT_FOR_SKIPS = "PASSERBY_ACCOUNT_FOR_SKIPS"
-"""Environment: if set, skipped tests are listed, and one whose need is there ends pytest with 1."""
+"""Environment: if set, skipped tests are listed; pytest fails if a skipped test had its need."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests that are marked `gpu` where no GPU is to be seen."""
+    """Skip tests that are marked `gpu` where torch sees no GPU."""
     if needs.need("a GPU").is_there():
         return
     for item in items:
@@ -44,7 +44,7 @@ def skipped(config: pytest.Config) -> list[tuple[str, str]]:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Fail a run that is to account for its skipped tests and cannot."""
+    """Fail a run that shall account for its skipped tests if one was skipped without need."""
     if os.environ.get(ACCOUNT_FOR_SKIPS) and exitstatus == pytest.ExitCode.OK:
         _, is_faulty = needs.account(skipped(session.config))
         if is_faulty:
@@ -54,7 +54,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """List skipped tests where that was asked for."""
+    """List skipped tests if that was asked for."""
     if os.environ.get(ACCOUNT_FOR_SKIPS):
         terminalreporter.section("skipped tests")
         terminalreporter.write("".join(f"{line}\n" for line in needs.account(skipped(config))[0]))

@@ -1,7 +1,7 @@
-"""What a machine with a GPU is made for imports with little more than torch and numpy.
+"""What runs on machines with a GPU can be imported with little more than torch and NumPy.
 
-Training, embedding and scoring there need neither the video decoder nor what detects people, draws
-figures or writes ONNX files; fast-reid asks for packages at its import that nothing here calls.
+Training, embedding and scoring need neither the video decoder nor packages that detect people, draw
+figures or write ONNX files. fast-reid imports some packages that nothing here calls.
 """
 
 import subprocess

@@ -1,4 +1,4 @@
-"""Picture files: read upright and RGB, as all that look at people see them, and made (JPEG)."""
+"""Picture files: reads them upright and in RGB, and encodes pictures as JPEG."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def read_image(path: str | Path) -> np.ndarray:
 
 
 def encoded(image: np.ndarray, quality: int) -> bytes:
-    """An RGB image, `uint8 (H, W, 3)`, as a JPEG file; `quality` is in 1..100."""
+    """Encode an RGB image, `uint8 (H, W, 3)`, as a JPEG file; `quality` is in 1..100."""
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     done, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert done

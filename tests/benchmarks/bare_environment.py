@@ -1,4 +1,4 @@
-"""An environment with only the packages that a machine with a GPU usually has, and carried ones."""
+"""An environment with only the packages that a machine with a GPU usually has, or is given."""
 
 import os
 import re
@@ -15,23 +15,23 @@ THERE = (
     *("torch", "torchvision", "triton", "numpy", "scipy", "opencv-python-headless", "pillow"),
     *("safetensors", "pyyaml", "scikit-learn", "pytest"),
 )
-"""What such a machine usually has, with what these need themselves. A CPU has no Triton."""
+"""Packages that such a machine usually has; what they need is added. A CPU has no Triton."""
 CARRIED = (
     *("lmdb", "pydantic", "pydantic_core", "annotated-types", "typing-inspection"),
     *("typing_extensions", "fastreid", "yacs", "termcolor", "ruamel.yaml", "tabulate"),
 )
-"""What is carried there as wheels, each without what it says that it needs."""
+"""Packages that are copied there as wheels, each without the packages that it needs."""
 ABSENT = (
     *("av", "dvc", "faiss", "matplotlib", "onnx", "onnxruntime", "openvino", "pyarrow"),
     *("supervision", "ultralytics", "yt_dlp"),
 )
-"""What must not be needed there."""
+"""Packages that must not be needed there."""
 
 
 def make(folder: Path) -> dict[str, str]:
-    """Fill a folder with links to the allowed packages alone; the environment that sees them.
+    """Fill a folder with links to the allowed packages; returns environment variables to see them.
 
-    The interpreter to use is `sys._base_executable`, which knows nothing of this environment.
+    The interpreter to use with them is `interpreter()`, which does not see this environment.
     """
     folder.mkdir()
     for name in sorted({*with_needs(THERE), *map(plain, CARRIED)}):
@@ -50,7 +50,7 @@ def make(folder: Path) -> dict[str, str]:
 
 
 def with_needs(names: Iterable[str]) -> set[str]:
-    """Packages that are installed, and all that they need."""
+    """Those of the packages that are installed, and all packages that they need."""
     found: set[str] = set()
     waiting = [plain(name) for name in names]
     while waiting:

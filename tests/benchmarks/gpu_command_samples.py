@@ -21,7 +21,7 @@ def breaks(context: Context) -> None:
 
 
 def lasts(context: Context) -> None:
-    """Keep a figure, start a process, and go on for ever."""
+    """Keep a figure, start a process, and never end."""
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     context.keep(first_figure=1.5, child=child.pid)
     print("going on for ever", flush=True)

@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import tarfile
 import time
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +16,6 @@ from typing import Any
 import bare_environment
 import pytest
 
-import _gpu_data
 import _gpu_plan
 import _gpu_speeds
 import _gpu_stages
@@ -179,6 +177,39 @@ def test_a_command_that_is_asked_to_stop_ends_with_its_table(tmp_path: Path) -> 
     assert rest.endswith((tmp_path / "found" / "table.txt").read_text())
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--out", "file"], r"file: no file can be written there \(File exists\); name another"),
+        (["--out", "file/in"], "no file can be written there"),
+        (["--work", "file/in"], "no file can be written there"),
+        (["--minutes", "0"], "--minutes 0: a number above 0 was wanted"),
+        (["--minutes", "nan"], "--minutes nan: a number above 0 was wanted"),
+        (["--market", "nowhere"], "nowhere: no part of Market-1501 found"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_before_any_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput, match=said):
+        gpu.main("--device", "cpu", "--only", "machine", *words)
+
+
+def test_a_command_without_time_for_any_step_says_so_and_ends_with_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--device", "cpu", "--minutes", "0.01", "--only", "machine", "--out", str(tmp_path)]
+    with pytest.raises(SystemExit) as ended:
+        gpu.main(*words)
+    assert ended.value.code == 1
+    assert capsys.readouterr().out == (
+        "no step has run; drawn people\n\n\n"
+        "passed: 0; left out: machine (needs about 20 s, and 0 s are left)\n"
+    )
+
+
 @pytest.mark.slow
 def test_a_failed_step_makes_the_command_end_with_1(tmp_path: Path) -> None:
     (tmp_path / "market" / "bounding_box_train").mkdir(parents=True)
@@ -263,30 +294,6 @@ def test_every_step_is_a_function_of_its_module() -> None:
         assert callable(getattr(__import__(step.module), step.name))
 
 
-def test_parts_of_market_are_found_in_folders_and_archives(tmp_path: Path) -> None:
-    assert _gpu_data.parts(None, None) == EVERYTHING  # people are drawn
-    (tmp_path / "Market-1501-v15.09.15" / "query").mkdir(parents=True)
-    (tmp_path / "market1501-train.tar.xz").touch()
-    assert _gpu_data.parts(tmp_path, None) == ("query",)
-    assert _gpu_data.parts(tmp_path, tmp_path) == ("train", "query")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(BadInput, match="no part of Market-1501 found"):
-        _gpu_data.parts(tmp_path / "empty", None)
-
-
-def test_an_archive_gives_the_pictures_of_its_folder_and_nothing_else(tmp_path: Path) -> None:
-    source = tmp_path / "source.jpg"
-    source.write_bytes(b"bytes")
-    names = ["M/query/a.jpg", "M/query/Thumbs.db", "M/other/b.jpg", "../query/c.jpg"]
-    with tarfile.open(tmp_path / "q.tar.xz", "w:xz") as packed:
-        for name in names:
-            packed.add(source, name)
-    _gpu_data.unpack(tmp_path / "q.tar.xz", "query", tmp_path / "market" / "query")
-    inside = sorted(path.name for path in (tmp_path / "market" / "query").iterdir())
-    assert inside == ["a.jpg", "c.jpg"]
-    assert not (tmp_path / "query").exists()
-
-
 def test_goals_depend_on_the_card_and_on_what_was_measured() -> None:
     row = {"architecture": "resnet50", "last_stride": 2, "end_to_end_pairs_per_s": 7_000.0}
     found: dict[str, Any] = {
@@ -335,41 +342,6 @@ def test_the_table_shows_figures_faults_and_goals() -> None:
     ]
 
 
-def test_the_outcome_of_each_test_is_counted(tmp_path: Path) -> None:
-    (tmp_path / "test_some.py").write_text(
-        "import pytest\n"
-        "def test_good(): pass\n"
-        "def test_bad(): assert 1 == 2\n"
-        "def test_skipped(): pytest.skip('needs a card: none')\n"
-        "@pytest.fixture\n"
-        "def broken(): raise OSError('no disk')\n"
-        "def test_unprepared(broken): pass\n"
-    )
-    (tmp_path / "test_other.py").write_text("import no_such_module_of_ours\n")
-    outcomes = tmp_path / "outcomes.jsonl"
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "_gpu_outcomes", *TOLERANT, str(tmp_path)],
-        cwd=tmp_path,
-        env={
-            **os.environ,
-            "PASSERBY_OUTCOMES": str(outcomes),
-            "PYTHONPATH": str(ROOT / "benchmarks"),
-        },
-        **QUIET,
-    )
-    assert done.returncode == 1, done.stdout
-    found = _gpu_tests.counted(outcomes)
-    assert [found[key] for key in ("passed", "failed", "skipped")] == [1, 3, 1]
-    why = {row["name"].rpartition("::")[2]: row["why"] for row in found["failures"]}
-    assert why["test_bad"].startswith("assert 1 == 2")
-    assert why["test_unprepared"] == "OSError: no disk"
-    assert "no_such_module_of_ours" in why["test_other.py"]
-    assert found["skips"][0]["why"] == "Skipped: needs a card: none"
-
-
-TOLERANT = ("--continue-on-collection-errors", "--import-mode=importlib", "--rootdir", ".")
-
-
 def test_the_page_names_all_wheels_and_all_steps() -> None:
     page = (ROOT / "docs" / "gpu.md").read_text()
     command = re.search(r"pip download[^`]*?```", page, re.DOTALL)
@@ -377,6 +349,17 @@ def test_the_page_names_all_wheels_and_all_steps() -> None:
     words = {bare_environment.plain(word) for word in command.group().split()}
     assert {bare_environment.plain(name) for name in bare_environment.CARRIED} <= words
     assert set(STEPS) <= set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+
+
+def test_the_calls_of_the_page_have_time_for_all_their_steps() -> None:
+    page = (ROOT / "docs" / "gpu.md").read_text().replace("\\\n", " ")
+    calls = re.findall(r"--minutes (\S+) .*--only (\S+)", page)
+    assert len(calls) == 3
+    for minutes, only in calls:
+        left_s = 60 * float(minutes)
+        for step in _gpu_plan.chosen(only):
+            assert not _gpu_plan.obstacle(step, left_s, EVERYTHING, quick=False), only
+            left_s -= step.cost_s
 
 
 def test_options_are_those_of_the_page(capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,7 +47,7 @@ def hash_of(name: str) -> int:
 
 def write_video(path: Path, images: list[np.ndarray], fps: int = 10) -> None:
     """Write a lossless mp4, a keyframe every ten frames; images uint8 `(H, W, 3)`, RGB."""
-    import av  # machines where the GPU tests run lack it
+    import av  # absent on machines where the GPU tests run
 
     height, width = images[0].shape[:2]
     with av.open(str(path), "w") as container:

@@ -1,9 +1,9 @@
 """Code for a GPU, run on a machine without one: fake tensors on `cuda:0` of a CPU build of torch.
 
-Fake tensors have a shape, a type and a device, and no values. An operation on them does what torch
-checks before it computes: it fails where devices or shapes do not fit. `Watch` sees each operation
-and so counts what a GPU would be given, and names the lines where the host would have to wait for
-it.
+Fake tensors have a shape, a type and a device, but no values. An operation on them does only the
+checks that torch makes before it computes: it fails where devices or shapes do not fit. `Watch`
+sees each operation. It counts the operations that a GPU would get, and names the lines where the
+host would have to wait for the GPU.
 
 `install` changes torch for the whole process, so programs that use it run in a process of their
 own. The environment variable `PASSERBY_FAKE_CUDA_GUARD` names the compiled `guard.cpp`.
@@ -53,7 +53,7 @@ def install() -> FakeTensorMode:
 
 
 def _without_values(mode: FakeTensorMode) -> None:
-    """Let the ways between arrays and tensors lead to fake tensors, and to zeros."""
+    """Let arrays become fake tensors, and fake tensors become arrays of zeros."""
     new_tensor, from_array = torch.tensor, torch.from_numpy
 
     def tensor(data: Any, *, dtype: Any = None, device: Any = None, **options: Any) -> Tensor:
@@ -76,7 +76,7 @@ def _without_values(mode: FakeTensorMode) -> None:
 
 
 def moved(module: nn.Module, device: torch.device, channels_last: bool = False) -> nn.Module:
-    """Move a module; `Module.to` writes into tensors that fake ones cannot take the place of."""
+    """Move a module; `Module.to` would write into tensors, which fake tensors do not allow."""
     for part in module.modules():
         for name, value in part._parameters.items():
             if value is not None:
@@ -130,7 +130,7 @@ class Watch(TorchDispatchMode):
 
 
 def _line() -> str:
-    """Where our code, or fast-reid's, asked for the present operation."""
+    """The line of our code, or of fast-reid's, that called the present operation."""
     frames = [f for f in traceback.extract_stack() if any(part in f.filename for part in _CODE)]
     if not frames:
         return "?"

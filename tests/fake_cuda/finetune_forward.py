@@ -1,11 +1,12 @@
 """Training steps of fast-reid's recipes on a fake GPU; what they did as JSON.
 
 Forward pass, losses and the optimiser's step are ours and fast-reid's; gradients are zeros, since
-autograd's engine refuses a device that is not there. A question for a number ends the program.
+autograd's engine refuses a device that is not there. A read of a number from the GPU is an error.
 
-For each recipe: under `waits` where the host waits for a copy; under `devices` where losses and
-numbers lie; under `channels_last` whether the input and the weights of the trunk's convolutions lie
-so. (What lies between two convolutions is cuDNN's choice, and there is none.)
+For each recipe there are: under `waits` the lines where the host waits for a copy; under `devices`
+the devices of losses and numbers; under `channels_last` whether the input and the weights of the
+trunk's convolutions are in that memory format. (The format between two convolutions is cuDNN's
+choice, and cuDNN is absent here.)
 """
 
 import json
@@ -33,7 +34,7 @@ RECIPES = {
 
 
 class OnTheWay:
-    """Stands for `Watched`, whose pinned memory a CPU build does not have: is never read here."""
+    """Stands for `Watched`, since a CPU build has no pinned memory; it is never read here."""
 
     def __init__(self, value: torch.Tensor) -> None:
         self.device = value.device.type
@@ -58,7 +59,7 @@ def batches(size: tuple[int, int]) -> dict[str, torch.Tensor]:
 
 
 def step(recipe: str, architecture: str, size: tuple[int, int]) -> dict[str, Any]:
-    """Two steps of our trainer; what the second did."""
+    """Take two steps of our trainer, and return what the second did."""
     encoder = Encoder(architecture=architecture)
     plan = Finetune(benchmark="x", recipe=recipe, height_px=size[0], width_px=size[1], workers=0)
     start = Start({}, InitHeader.of(encoder, "random", fresh=("*",)), encoder)
@@ -96,7 +97,7 @@ def step(recipe: str, architecture: str, size: tuple[int, int]) -> dict[str, Any
 
 
 def devices(trainer: Trainer) -> list[str]:
-    """Where the numbers lie that wait to be read, of two steps."""
+    """The devices of the numbers of two steps, which have not been read yet."""
     taken = trainer._trainer.taken
     assert len(taken) == 2, taken
     return [each.numbers.device for each in taken]
@@ -108,7 +109,7 @@ def last(tensor: torch.Tensor) -> bool:
 
 
 def zero_gradients(trainer: Trainer) -> None:
-    """Give every parameter a gradient that lies as autograd would lay it."""
+    """Give every parameter a gradient in the memory format that autograd would use."""
     for value in trainer.network.parameters():
         value.grad = torch.zeros_like(value) if value.requires_grad else None
 

@@ -51,7 +51,7 @@ class Alone(Group):
 
 
 class Unread:
-    """Stands for a loss on its way to the host: a fake one has no value."""
+    """Stands for a loss that is copied to the host; a fake one has no value."""
 
     def __init__(self, value):
         assert value.device == fake.CUDA
@@ -61,7 +61,7 @@ class Unread:
 
 
 def fused_sgd(parameters, gradients, buffers, found_inf=None, **options):
-    """torch's fused update has no fake form: what it asks of its tensors."""
+    """Stands for torch's fused update, which fake tensors lack; checks what it needs."""
     assert (found_inf.device, found_inf.dtype) == (fake.CUDA, torch.float32)
     for each in zip(parameters, gradients, buffers, strict=True):
         assert len({tensor.device for tensor in each}) == 1
@@ -79,7 +79,7 @@ batchnorm_triton.fits = lambda x: True
 
 
 def forward_only(trained: Trainer) -> None:
-    """Let gradients appear: autograd's engine refuses a device that is not there."""
+    """Set gradients to zeros, since autograd's engine refuses a device that is not there."""
 
     def backward(loss, **options):
         for parameter in trained.query_encoder.parameters():
@@ -124,7 +124,7 @@ def stepped(trained: Trainer, feed: Feed) -> dict[str, dict]:
 
 
 def mined(trained: Trainer, feed: Feed, told: dict) -> None:
-    """Features of all crops, and the pairs that are found among them."""
+    """Compute features of all crops, and find pairs among them."""
     backbone = trained.query_encoder.backbone.eval()
     found = features.of_crops(backbone, feed, CROPS, trained.group, "bf16")
     backbone.train()
@@ -135,7 +135,7 @@ def mined(trained: Trainer, feed: Feed, told: dict) -> None:
 
 
 def looked_at(trained: Trainer, feed: Feed, told: dict) -> None:
-    """The encoder as the monitor embeds with it, and a checkpoint of the run, there and back."""
+    """Embed as the monitor does; save and restore the state of the run, and go on."""
     card = ModelCard.of(
         Encoder(architecture="resnet18"),
         height_px=64,
@@ -159,7 +159,7 @@ def looked_at(trained: Trainer, feed: Feed, told: dict) -> None:
 
 
 def backward_operations(asked: dict) -> int:
-    """Operations of a backward pass, of the fused network on fake tensors of a CPU."""
+    """Count the operations of a backward pass of the fused network, on fake tensors of a CPU."""
     arm, architecture = asked["pretrain"], asked["architecture"]
     batchnorm._form = lambda x: batchnorm_triton.normalise
     encoder = Encoder(architecture=architecture, last_stride=asked.get("last_stride", 2))

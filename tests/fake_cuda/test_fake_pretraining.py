@@ -1,4 +1,4 @@
-"""Pretraining on fake tensors of a GPU: nothing lies on the wrong device, and no step waits."""
+"""Pretraining on fake tensors of a GPU: no tensor is on a wrong device, and no step waits."""
 
 import pytest
 
@@ -7,11 +7,11 @@ pytestmark = pytest.mark.slow
 SMALL = {"height_px": 64, "width_px": 32, "batch": 64, "queue": 256, "bn_groups": 4}
 FULL = {"height_px": 256, "width_px": 128, "batch": 256, "queue": 65536, "bn_groups": 8}
 KERNELS = {"grouped_norm": 3, "make_views": 4}
-"""What an operation of our own launches; every other operation counts as one."""
+"""How many kernels an operation of our own launches; each other operation counts as one."""
 
 
 def launches(part: dict) -> int:
-    """Kernels of a part of a step, our own operations counted by what they launch."""
+    """Number of kernels that a part of a step launches."""
     return part["operations"] + sum((KERNELS.get(n, 1) - 1) * k for n, k in part["of"].items())
 
 
@@ -41,7 +41,7 @@ def test_a_step_of_every_kind_runs_on_a_gpu_and_the_host_waits_for_nothing(on_fa
 def test_a_step_of_a_resnet50_gives_a_gpu_few_operations(on_fake_gpu):
     asked = {"architecture": "resnet50", "backward": True, "pretrain": FULL}
     told = on_fake_gpu("pretrain_step.py", asked)
-    # The backward pass of 53 norms: three kernels each, and each counted as one operation.
+    # The backward pass of a norm launches three kernels, and was counted as one operation.
     backward = told["backward_operations"] + 2 * 53
     feed, step = told["passes"][0].values()
     views = launches(feed)

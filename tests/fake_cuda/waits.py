@@ -1,4 +1,4 @@
-"""Whether each kind of waiting for a GPU is noticed, counted or refused by fake tensors: JSON."""
+"""Prints as JSON whether each kind of waiting for a GPU is counted, or refused by fake tensors."""
 
 import json
 from collections.abc import Callable

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from passerby import seeds
+from passerby import files, seeds
 from passerby.datasets import index
 from passerby.datasets.index import Benchmark
 from passerby.datasets.rows import Row
@@ -25,6 +25,16 @@ PLAN = Finetune(
     warmup_share=0.0,
     precision="fp32",
 )
+
+
+class Killed(BaseException):
+    """Raised in the place of a kill; nothing catches it by chance."""
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file of a folder, by its path there."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): files.sha256(path) for path in paths}
 
 
 def write_benchmark(folder: Path) -> Benchmark:

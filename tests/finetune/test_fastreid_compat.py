@@ -113,7 +113,7 @@ def test_importing_and_a_step_pass_where_warnings_are_errors() -> None:
 
 
 @pytest.mark.slow
-def test_i6_faiss_is_lent_for_the_import_and_is_the_real_one_for_whoever_calls_it() -> None:
+def test_i6_a_placeholder_is_imported_and_later_calls_reach_the_real_package() -> None:
     code, out, errors = fresh_process("""
         import sys
         from passerby.finetune.compat import fastreid

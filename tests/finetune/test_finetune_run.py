@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from finetune_samples import Killed, contents
 
 from passerby import files
 from passerby.datasets.index import Benchmark
@@ -52,11 +53,6 @@ def finetune(
         return run.finetune(job, tmp_path / out, quiet=True)
 
     return go
-
-
-def contents(folder: Path) -> dict[str, str]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): files.sha256(path) for path in paths}
 
 
 def test_the_card_says_what_the_model_is(
@@ -118,16 +114,13 @@ def test_numbers_that_are_read_a_step_late_make_the_same_files(
     changes = {"iterations": 6, "iterations_per_epoch": 3, "checkpoint_s": 1e-9}
     finetune("at_once", **changes)
     read_late(monkeypatch)
-    (
-        finetune("late", **changes),
-        finetune("unsaved", **changes | {"checkpoint_s": 60}),
-    )
+    finetune("late", **changes), finetune("unsaved", **changes | {"checkpoint_s": 60})
     assert contents(tmp_path / "late") == contents(tmp_path / "at_once")
     assert contents(tmp_path / "unsaved") == contents(tmp_path / "at_once")
 
 
 def read_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let trainers read their numbers as on a GPU; the fused optimisers of a CPU skip steps too."""
+    """Let trainers read numbers late, as on a GPU; fused optimisers of a CPU can skip steps."""
     begin = Trainer.__init__
 
     def late(self: Trainer, *given: Any) -> None:
@@ -147,10 +140,6 @@ def test_a_loss_that_is_no_number_is_in_no_checkpoint_though_it_is_read_late(
     (path,) = scratch.rglob(run.CHECKPOINT)
     assert torch.load(path, weights_only=True)["state"]["iteration"] == 1
     assert len((path.parent / run.HISTORY).read_text().splitlines()) == 2
-
-
-class Killed(BaseException):
-    pass
 
 
 @pytest.mark.slow

@@ -95,7 +95,7 @@ def test_a_loss_that_is_no_number_stops_before_the_update(make: Make) -> None:
 
 
 def late(trainer: Trainer) -> Trainer:
-    """Let it read its numbers as on a GPU; the fused optimisers of a CPU skip steps too."""
+    """Let it read numbers late, as on a GPU; fused optimisers of a CPU can skip steps, too."""
     trainer._late = trainer._trainer._late = True
     return trainer
 

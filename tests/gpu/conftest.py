@@ -1,7 +1,7 @@
-"""The paths that a GPU takes: each test runs on a CPU too, wherever that makes sense.
+"""Tests of what a GPU runs. Each test also runs on a CPU, wherever that makes sense.
 
-Under `pytest -m gpu` they run on the first GPU, otherwise on the CPU. Those for a GPU alone bear
-`gpu_samples.on_gpu`.
+Under `pytest -m gpu` they run on the first GPU, and otherwise on the CPU. Tests that make sense
+only on a GPU are marked with `gpu_samples.on_gpu`.
 """
 
 import os
@@ -28,7 +28,7 @@ from passerby.pretrain.cropset import CropSet  # noqa: E402
 
 @pytest.fixture(scope="session", params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def device(request: pytest.FixtureRequest) -> torch.device:
-    """Where a test computes."""
+    """The device on which a test computes."""
     if request.param == "cpu":
         return torch.device("cpu")
     # cuBLAS reads it once, before its first product: finetuning promises equal bytes.
@@ -38,9 +38,9 @@ def device(request: pytest.FixtureRequest) -> torch.device:
 
 @pytest.fixture(autouse=True)
 def exact() -> Iterator[None]:
-    """Convolutions in float32: cuDNN would take TF32, which has ten bits.
+    """Let cuDNN compute convolutions in float32; by default it uses TF32, which has ten bits.
 
-    Products of matrices are in float32 by torch's default.
+    Matrices are multiplied in float32 by torch's default.
     """
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         yield
@@ -48,8 +48,7 @@ def exact() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def group(device: torch.device) -> Iterator[Group]:
-    """A group of this process alone, as `processes.joined` makes it; its collectives take both
-    tensors of the device and of the CPU."""
+    """A group of this process alone, made as in `processes.joined`, with gloo and NCCL."""
     on_gpu = device.type == "cuda"
     with pytest.MonkeyPatch.context() as patch:
         for name in {"GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"} - os.environ.keys():

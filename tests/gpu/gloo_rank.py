@@ -1,4 +1,4 @@
-"""One of several processes that train together over gloo, all on one device; leaves its weights.
+"""One of several processes that train together over gloo on one device; it saves its weights.
 
 python gloo_rank.py FOLDER RANK WORLD DEVICE
 """
@@ -28,4 +28,4 @@ def main(folder: Path, rank: int, world: int, device: torch.device) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), torch.device(sys.argv[4]))
-    os._exit(0)  # gloo's threads may else wait for each other for ever
+    os._exit(0)  # otherwise gloo's threads may wait for each other for ever

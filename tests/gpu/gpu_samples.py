@@ -13,10 +13,10 @@ from passerby.pretrain.trainer import Trainer
 on_gpu = pytest.mark.parametrize(
     "device", [pytest.param("cuda", marks=pytest.mark.gpu)], indirect=True
 )
-"""Marks a test that makes sense on a GPU alone; it takes the fixture `device`."""
+"""Marks a test that makes sense only on a GPU; the test has the fixture `device`."""
 
 STEPS = 12
-"""Of the runs that the tests' steps are parts of."""
+"""Length of the run to which the steps of a test belong."""
 
 
 def moved(batch: Batch, device: torch.device, dtype: torch.dtype = torch.float32) -> Batch:
@@ -26,7 +26,7 @@ def moved(batch: Batch, device: torch.device, dtype: torch.dtype = torch.float32
 
 
 def stepped(trainer: Trainer, batches: Iterable[Batch], dtype: torch.dtype) -> Tensor:
-    """Train a step on each batch; what the steps measured, float64 `(S, 6)` on the CPU."""
+    """Train a step on each batch; returns what the steps measured, float64 `(S, 6)` on the CPU."""
     device = trainer.group.device
     found = [trainer.train_step(moved(batch, device, dtype), STEPS) for batch in batches]
     return torch.stack(found).double().cpu()

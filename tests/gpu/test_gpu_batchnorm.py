@@ -29,14 +29,14 @@ Form = Callable[[Tensor, Tensor | None, Norm], Tensor]
 
 @pytest.fixture(params=["chosen", "by_view"])
 def form(request: pytest.FixtureRequest) -> Form:
-    """The form that the device takes, and the one that any device can take."""
+    """The form that the device uses, and the one that every device can use."""
     if request.param == "by_view":
         return batchnorm.by_view
     return lambda x, residual, norm: batchnorm._form(x)(x, residual, norm)
 
 
 def given(shape: tuple[int, ...], dtype: torch.dtype, residual: bool) -> dict[str, Tensor]:
-    """Inputs whose numbers `dtype` holds, in float64 on the CPU."""
+    """Inputs in float64 on the CPU, with values that `dtype` can hold."""
     generator = torch.Generator().manual_seed(0)
     channels = shape[1]
     wide = (1, channels, *[1] * (len(shape) - 2))
@@ -109,7 +109,7 @@ def passed(
 
 
 def off(found: Tensor, wanted: Tensor) -> float:
-    """The largest distance, over the largest value."""
+    """The largest difference, relative to the largest value."""
     return float((found - wanted).abs().max() / wanted.abs().max())
 
 
@@ -131,7 +131,7 @@ def test_a_map_is_normalised_as_in_float64(
         most = rounding * (1 + residual)
         values = given(shape, dtype, residual)
         found = passed(form, values, dtype, device, groups, relu)
-        # Rounding takes a value near 0 to its other side: ReLU is compared by where it was passed.
+        # Rounding can change the sign of a value near 0, so the reference passes the same values.
         where = (found["y"] > 0).double() if relu else torch.ones(())
         exact = values, torch.float64, torch.device("cpu"), groups, where
         wanted = passed(batchnorm.by_chunks, *exact)

@@ -1,4 +1,4 @@
-"""Views and batches on a GPU: their twins, the second stream, and that the host never waits."""
+"""Views and batches on a GPU: the same as in other forms, and made without a wait of the host."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -36,9 +36,9 @@ from passerby.training.processes import Group
 
 SIZE, MEAN, DEVIATION = (64, 32), (0.35, 0.31, 0.32), (0.27, 0.25, 0.26)
 A_WHILE = 100_000_000
-"""Cycles that a GPU does nothing for: about 50 ms."""
+"""GPU cycles of a pause: about 50 ms."""
 STEPS = 100
-"""Of the run that the steps are the first of."""
+"""Length of the run to which the steps belong."""
 
 
 def stored(size: tuple[int, int]) -> tuple[Tensor, np.ndarray, Draws]:
@@ -89,7 +89,7 @@ def test_views_are_those_of_both_twins_also_inside_autocast(
     with ThreadPoolExecutor(1) as pool:
         slow = views_uint8.apply(kept[rows], drawn, SIZE, MEAN, DEVIATION, pool, 1)
     off = (found.cpu() - slow).abs() * 0.26 * 255  # about levels
-    # Hue takes the rounding of a level and makes more of it where colours are weak.
+    # Hue magnifies the rounding of a level where colours are weak.
     assert off.mean() < 1.5
     assert off.flatten(1).quantile(0.99, dim=1).median() < 12
 
@@ -115,7 +115,7 @@ def test_streaming_gives_the_batches_of_resident_pictures(group: Group, crops: C
 
 
 def test_batches_on_a_device_are_nearly_the_cpus(group: Group, crops: CropSet) -> None:
-    """The same crops, partners and draws; a CPU makes views in whole levels of 255."""
+    """Crops, partners and draws are the same; a CPU makes views in whole levels of 255."""
     found = feed(crops, group).batch(1)
     wanted = feed(crops, Group(0, 1, torch.device("cpu")), Streaming).batch(1)
     for name in ("labels", "key_labels", "unshuffle"):
@@ -144,20 +144,20 @@ def test_pictures_that_do_not_fit_are_refused_before_any_is_decoded(
 def test_batches_of_the_second_stream_are_complete_when_they_are_used_and_until_then(
     group: Group, crops: CropSet, how
 ) -> None:
-    """Each stream is held up where it would overtake the other if nothing prevented it."""
+    """Each stream is delayed where it would overtake the other if nothing prevented it."""
     made, plain = feed(crops, group, how), feed(crops, group)
     batch = made.batch
 
     def late(step: int) -> Batch:
-        # On the second stream, before the batch is made; the first comes later than its use would.
+        # On the second stream, before a batch is made; the first pause is longer than a use.
         torch.cuda._sleep((1 if step else 5) * A_WHILE)
         return batch(step)
 
     made.batch = late  # type: ignore[method-assign]
     taken = []
     for each in made.batches(0, 4):
-        # The host does not wait for the training stream: it lets go of this batch before the copy
-        # of it is made, and asks for further ones, which must not be given its memory.
+        # The host does not wait for the training stream: it deletes this batch before its copy is
+        # made, and asks for further batches, which must not get its memory.
         torch.cuda._sleep(2 * A_WHILE)
         taken.append(Batch(*(getattr(each, field.name).clone() for field in fields(each))))
         del each
@@ -167,7 +167,7 @@ def test_batches_of_the_second_stream_are_complete_when_they_are_used_and_until_
 
 @contextmanager
 def nothing_waits() -> Iterator[None]:
-    """Whatever makes the host wait for the GPU raises."""
+    """Raise an error wherever the host would wait for the GPU."""
     torch.cuda.set_sync_debug_mode("error")
     try:
         yield
@@ -200,7 +200,7 @@ KINDS = {
 def test_the_host_waits_for_nothing_in_an_epoch_of_batches_and_steps(
     group: Group, crops: CropSet, monkeypatch: pytest.MonkeyPatch, kind_of_step: str, triton: bool
 ) -> None:
-    """Of resident pictures, then of streamed ones; with Triton's kernels, and without."""
+    """With resident pictures, then with streamed ones; with Triton's kernels and without."""
     if not triton:
         monkeypatch.setattr(kernels, "is_available", lambda: False)
     asked = arm(height_px=32, width_px=16, **KINDS[kind_of_step])
@@ -215,7 +215,7 @@ def test_the_host_waits_for_nothing_in_an_epoch_of_batches_and_steps(
     seen = torch.zeros((), device=group.device)
     for how in (Resident, Streaming):
         made = Feed(crops, how(crops, (32, 16), 1, group.device), kind, asked, ENCODER, group, 1)
-        for batch in made.batches(0, 4):  # libraries and pinned memory are made ready
+        for batch in made.batches(0, 4):  # libraries are loaded, and memory is allocated
             trainer.train_step(batch, STEPS)
         with nothing_waits():
             for batch in made.batches(4, 8):

@@ -25,7 +25,7 @@ def trainer(group: Group, encoder: Encoder, **changes: object) -> Trainer:
 
 
 def noise(trained: Trainer) -> Batch:
-    """A batch of pictures of nothing."""
+    """A batch of noise in the place of pictures."""
     asked, device = trained.arm, trained.group.device
 
     def pictures() -> torch.Tensor:
@@ -70,7 +70,7 @@ def peak_bytes(group: Group, groups: int) -> int:
 def test_a_step_of_a_resnet50_keeps_each_map_twice_at_most(
     group: Group, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a backward pass looks at: the outputs of convolutions and of ReLUs.
+    """The backward pass needs the outputs of convolutions and of ReLUs.
 
     At 256x128 and last stride 1, in bf16, these are 33 MB a picture, and with the weights in bf16
     2.12 GB (counted on fake tensors). The rest: 28 million parameters, four times in float32 (both
@@ -86,6 +86,6 @@ def test_a_step_of_a_resnet50_keeps_each_map_twice_at_most(
     x = torch.empty(4, 3, 2, 2, device=group.device).contiguous(memory_format=torch.channels_last)
     assert batchnorm._form(x) is batchnorm_triton.normalise
     monkeypatch.setattr(batchnorm, "_form", plain)
-    # One group: torch's own BatchNorm of the whole batch. At their peaks the forms may differ by a
-    # map or two, which hold 1 to 3 % of all.
+    # One group is torch's own BatchNorm of the whole batch. At their peaks the forms may differ by
+    # one or two maps, which take 1 to 3 % of the memory.
     assert fused < 1.05 * peak_bytes(group, groups=1)

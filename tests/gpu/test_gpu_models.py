@@ -10,9 +10,9 @@ import needs
 import numpy as np
 import pytest
 import torch
+from finetune_samples import Killed, contents
 from gpu_samples import on_gpu
 
-from passerby import files
 from passerby.baselines import attributes
 from passerby.finetune import model, run
 from passerby.finetune.job import Job
@@ -86,15 +86,6 @@ def finetune(
         return run.finetune(job, tmp_path / out, quiet=True)
 
     return go
-
-
-def contents(folder: Path) -> dict[str, str]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): files.sha256(path) for path in paths}
-
-
-class Killed(BaseException):
-    pass
 
 
 @on_gpu

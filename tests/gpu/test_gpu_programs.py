@@ -1,6 +1,6 @@
-"""Pretraining as programs on a GPU: torchrun with NCCL, stop and resume; processes that share one.
+"""Pretraining as a program on a GPU: torchrun with NCCL, stop and resume, processes on one GPU.
 
-Two processes over gloo run on a CPU, too.
+The test of two processes over gloo also runs on a CPU.
 """
 
 import os
@@ -94,7 +94,7 @@ def test_two_processes_on_one_gpu_are_refused_before_anything_starts(
 def test_two_gloo_processes_on_one_device_train_what_one_does(
     group: Group, device: torch.device, tmp_path: Path
 ) -> None:
-    """In float64: in float32 BatchNorm over a few pictures makes much of a rounding."""
+    """In float64, since BatchNorm over a few pictures magnifies rounding."""
     write_crops(tmp_path / "crops.lmdb")
     own = {"GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": os.pathsep.join(sys.path)}
     running = [

@@ -1,6 +1,6 @@
-"""Steps of pretraining on a GPU against the same steps on a CPU, and against other forms of them.
+"""Steps of pretraining on a GPU, compared with the same steps on a CPU and in other forms.
 
-On a CPU they run with BatchNorm in the form that a GPU has without Triton.
+Where these tests run on a CPU, they use the form of BatchNorm that a GPU has without Triton.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ from passerby.training import checkpoint
 from passerby.training.processes import Group
 
 CPU = torch.device("cpu")
-# Statistics are of 16 pictures: of fewer, BatchNorm makes much of a rounding.
+# Statistics are of 16 pictures: with fewer, BatchNorm magnifies rounding.
 SETTINGS = {
     "height_px": 32,
     "width_px": 16,
@@ -35,7 +35,7 @@ def on_cpu(group: Group) -> Group:
 
 
 def of_another_form(monkeypatch: pytest.MonkeyPatch, device: torch.device) -> None:
-    """On a CPU, take the form as a view; a GPU has a form of its own."""
+    """On a CPU use the form as a view; a GPU has a form of its own."""
     if device.type == "cpu":
         monkeypatch.setattr(batchnorm, "_form", lambda x: batchnorm.by_view)
 
@@ -49,14 +49,14 @@ def test_steps_in_float64_are_the_cpus(
     device: torch.device,
     changes: dict,
 ) -> None:
-    """Every weight, statistic and key: rounding hides nothing."""
+    """Every weight, statistic and key is compared; rounding hides nothing."""
     slow, feed = made(crops, on_cpu(group), torch.float64, **SETTINGS | changes)
     batches, before = [feed.batch(step) for step in range(3)], parts(slow)
     wanted = stepped(slow, batches, torch.float64)
     of_another_form(monkeypatch, device)
     ours, _ = made(crops, group, torch.float64, **SETTINGS | changes)
     found = stepped(ours, batches, torch.float64)
-    # The loss is of float32; what is measured beside it, too.
+    # The loss and the other measures are computed in float32.
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
     theirs = parts(slow)
     assert theirs.keys() == parts(ours).keys()
@@ -108,7 +108,7 @@ def test_features_for_mining_in_bf16_are_nearly_those_in_float32(
     assert exact.shape == (64, 512)
     assert not torch.equal(exact, lowered)  # it was bf16
     assert float((exact * lowered).sum(1).min()) > 0.99
-    # Features of different crops are further apart than that.
+    # Features of different crops differ by more than that.
     assert float((exact @ exact.T).min()) < 0.99
     on_a_cpu, feed = made(crops, on_cpu(group), height_px=64, width_px=32)
     slow = features.of_crops(on_a_cpu.backbone(), feed, len(crops), on_cpu(group), "fp32")
@@ -152,7 +152,7 @@ def test_a_run_goes_on_from_a_checkpoint_on_another_device(
         strides = zip(parameter.shape, parameter.stride(), momentum.stride(), strict=True)
         assert all(its == of_momentum for size, its, of_momentum in strides if size > 1)
     wanted, found = (stepped(one, batches[2:], torch.float32) for one in (begun, later))
-    # Of the losses: the second follows an update, whose sums may come in another order.
+    # The second loss follows an update, whose sums may be in another order.
     torch.testing.assert_close(found[0, 0], wanted[0, 0], atol=0, rtol=1e-4)
     torch.testing.assert_close(found[1, 0], wanted[1, 0], atol=0, rtol=1e-2)
 
@@ -161,7 +161,7 @@ def test_a_run_goes_on_from_a_checkpoint_on_another_device(
 def test_compiled_encoders_train_what_plain_ones_do(
     group: Group, crops: CropSet, monkeypatch: pytest.MonkeyPatch, device: torch.device
 ) -> None:
-    """Of a network with a block a stage, in float64: compiling it takes less time."""
+    """In float64, with a network of one block per stage, which compiles faster."""
     needs.require("a C++ compiler")
     block, _ = backbones._BLOCKS["resnet18"]
     monkeypatch.setitem(backbones._BLOCKS, "resnet18", (block, [1, 1, 1, 1]))

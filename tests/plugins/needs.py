@@ -1,4 +1,4 @@
-"""What tests need that a machine may lack: how a test skips, and what CI makes of skipped tests.
+"""What tests need and a machine may lack: how a test is skipped, and how CI checks skipped tests.
 
 A reason for skipping has the form `needs WHAT: how to get it`. `WHAT` is a name in `NEEDS`,
 `the package 'NAME'` or `the command 'NAME'`, so that whether it is there can be asked again.
@@ -73,10 +73,10 @@ NEEDS = {
 
 
 def need(what: str) -> Need:
-    """What a name stands for.
+    """The need that a name stands for.
 
     Raises:
-        KeyError: it stands for nothing.
+        KeyError: the name is unknown.
     """
     if package := re.fullmatch(r"the package '(\w+)'", what):
         return Need(f"pip install {package[1]}", lambda: find_spec(package[1]) is not None)
@@ -86,7 +86,7 @@ def need(what: str) -> Need:
 
 
 def reason(what: str) -> str:
-    """Why a test is skipped that needs `what`."""
+    """The reason for skipping a test that needs `what`."""
     return f"needs {what}: {need(what).how}"
 
 
@@ -97,7 +97,7 @@ def require(what: str) -> None:
 
 
 def fault(why: str) -> str | None:
-    """What is wrong with skipping for the reason `why`; nothing where the machine lacks a need."""
+    """What is wrong with skipping for the reason `why`; `None` if the machine lacks the need."""
     stated = re.fullmatch(r"needs (.+?): .+", why)
     try:
         there = stated is not None and need(stated[1]).is_there()

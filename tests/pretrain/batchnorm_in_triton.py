@@ -43,7 +43,7 @@ def passed(form, dtype: torch.dtype, shape: tuple[int, ...], groups: int, residu
 
 
 def off(found: list[Tensor], wanted: list[Tensor]) -> float:
-    """The largest of the distances, each over the largest value of its tensor."""
+    """The largest difference, each relative to the largest value of its tensor."""
     return max(
         float((a.double() - b.double()).abs().max() / b.double().abs().max())
         for a, b in zip(found, wanted, strict=True)
@@ -51,10 +51,10 @@ def off(found: list[Tensor], wanted: list[Tensor]) -> float:
 
 
 def interpreted() -> dict[str, float]:
-    """Distances from BatchNorm in float64, chunk by chunk.
+    """Differences from BatchNorm in float64, chunk by chunk.
 
-    ReLU is left out in bfloat16: where a value is rounded to the other side of 0, its gradient is
-    another one, in every form of the function.
+    There is no ReLU in bfloat16: where rounding changes the sign of a value, its gradient changes
+    in every form of the function.
     """
     found = {}
     for shape, groups, residual, relu in product(SHAPES, (1, 4), (False, True), (False, True)):
@@ -71,7 +71,7 @@ def interpreted() -> dict[str, float]:
 
 
 def compiled() -> dict[str, dict[str, int]]:
-    """What each kernel needs, for maps in bfloat16."""
+    """What each kernel uses, for maps in bfloat16."""
     from passerby.pretrain.kernels import batchnorm as kernels
 
     tile = {"ROWS": 16, "COLUMNS": 128}

@@ -117,7 +117,7 @@ def test_which_form_is_used_follows_from_the_device_and_from_compiling(monkeypat
 
 @pytest.mark.parametrize("architecture", ["resnet18", "resnet50"])
 def test_a_network_in_one_group_trains_as_torchvisions_bit_by_bit(architecture):
-    """ReLUs and sums that are part of the norms change no bit."""
+    """ReLUs and sums inside the norms change no bit."""
     plain = backbones.build(Encoder(architecture=architecture)).train()
     network = grouped(copy.deepcopy(plain), 1)
     x = torch.randn(4, 3, 32, 16, generator=torch.Generator().manual_seed(0))

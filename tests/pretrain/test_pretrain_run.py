@@ -217,15 +217,20 @@ def test_an_unfinished_run_on_another_kind_of_device_is_named_and_left(tmp_path)
     assert (left / "job.json").exists()
 
 
-def test_an_unfinished_run_of_another_version_is_named_and_left(tmp_path):
+def test_unfinished_runs_that_are_damaged_or_of_another_version_are_named_and_left(tmp_path):
     prepare(tmp_path, SHORT.model_copy(update={"epochs": 1}))
-    old = tmp_path / "scratch" / "pretrain@moco" / "0123456789abcdef" / "job.json"
-    files.write_json(old, {"name": "moco", "colour": "green"})
+    contents = {"old": b'{"name": "moco", "colour": "green"}', "cut": b'{"na', "binary": b"\xff\0"}
+    for name, content in contents.items():
+        path = tmp_path / "scratch" / "pretrain@moco" / name / "job.json"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(content)
     code, said = run(tmp_path)
     assert code == 0, said
-    assert f"not gone on from {old.parent}, a run with other settings:\n" in said
-    assert "  its job was written by another version of passerby\n" in said
-    assert old.exists()
+    for name, content in contents.items():
+        path = tmp_path / "scratch" / "pretrain@moco" / name / "job.json"
+        assert f"not gone on from {path.parent}, a run with other settings:\n  its job.json" in said
+        assert path.read_bytes() == content
+    assert said.count("is damaged, or was written by another version of passerby\n") == 3
 
 
 def test_mined_positives_in_two_processes_stay_in_step_and_end_alike(tmp_path):

@@ -1,4 +1,4 @@
-"""Views by Triton kernels against their twin; without a GPU interpreted, and compiled."""
+"""Views by Triton kernels, compared with `views`; without a GPU interpreted, and compiled."""
 
 import subprocess
 import sys

@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 
 
 def run(program: str, what: str, cache: Path) -> dict[str, Any]:
-    """What a program of this folder prints, `interpreted` or `compiled`."""
+    """Run a program of this folder, `interpreted` or `compiled`, and return what it prints."""
     others = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     own = {"TRITON_CACHE_DIR": str(cache), "CUDA_VISIBLE_DEVICES": ""}
     if what == "interpreted":
@@ -37,19 +37,19 @@ def run(program: str, what: str, cache: Path) -> dict[str, Any]:
 
 
 def main(interpreted: Callable[[], object], compiled: Callable[[], object]) -> None:
-    """A program: the one of the two that the command line names."""
+    """Run the one of the two functions that the command line names, and print its result."""
     print(json.dumps({"interpreted": interpreted, "compiled": compiled}[sys.argv[1]]()))
 
 
 def needs(
     kernels: Mapping[str, tuple[Any, Mapping[str, Any]]], types: Mapping[str, Any], warps: int
 ) -> dict[str, dict[str, int]]:
-    """What kernels need on GPUs of compute capability 8.0 and 9.0; see `usage`.
+    """What kernels use on GPUs of compute capability 8.0 and 9.0; see `usage`.
 
     Args:
-        kernels: Each with its constants, by a name.
-        types: Of the arguments that are no constants, by their names; as Triton writes them.
-        warps: Of a program.
+        kernels: The kernels by name, each with its constants.
+        types: Types of the other arguments by their names, as Triton writes them.
+        warps: Number of warps of a program.
     """
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource, compile
@@ -74,7 +74,7 @@ def needs(
 
 
 def usage(cubin: bytes) -> dict[str, int]:
-    """Registers of a thread, and bytes of its stack and local memory (where spilled ones go)."""
+    """Registers of a thread, and bytes of its stack and local memory, which spills use."""
     import triton
 
     tool = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"

@@ -68,13 +68,18 @@ def test_processes_are_one_a_gpu_or_what_the_variable_says(monkeypatch):
     assert launch.processes(8) == launch.processes(8, default=1) == 3
 
 
-@pytest.mark.parametrize("text", ["0", "two", "-1", "1.5"])
-def test_processes_refuses_what_is_no_number_from_1_on(monkeypatch, text):
+@pytest.mark.parametrize("text", ["0", "two", "-1", "1.5", " 2", "2\n", "\u0662", "12345"])
+def test_processes_refuses_what_is_no_number_from_1_to_9999(monkeypatch, text):
     monkeypatch.setenv("PASSERBY_PROCESSES", text)
     with pytest.raises(BadInput) as refused:
         launch.processes(1)
-    wanted = f"PASSERBY_PROCESSES={text}: a number of processes from 1 on was wanted"
-    assert str(refused.value) == wanted
+    assert str(refused.value) == f"PASSERBY_PROCESSES={text}: a number from 1 to 9999 was wanted"
+
+
+def test_a_number_of_processes_with_thousands_of_digits_is_refused_in_one_short_line(monkeypatch):
+    monkeypatch.setenv("PASSERBY_PROCESSES", "9" * 5000)
+    with pytest.raises(BadInput, match=r"PASSERBY_PROCESSES=9{20}\.\.\.: a number from 1 to 9999"):
+        launch.processes(1)
 
 
 @pytest.mark.parametrize(("asked", "gpus", "found"), [(2, 1, "1 GPU"), (9, 8, "8 GPUs")])
@@ -96,7 +101,7 @@ def test_as_many_processes_as_gpus_and_any_number_without_gpus_are_accepted(monk
 
 @pytest.mark.slow
 def test_a_machine_whose_name_has_no_address_launches_like_any_other(tmp_path):
-    """Otherwise torchrun tries to resolve the name for minutes."""
+    """Without `--local-addr` torchrun would try to resolve the name for minutes."""
     needs.require("the right to rename the machine")
     (tmp_path / "do").write_text("collect")
     command = ["unshare", "--map-root-user", "--uts", "sh", "-c"]

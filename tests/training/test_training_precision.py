@@ -1,4 +1,4 @@
-"""Which number format a GPU gets, and that asking leaves no CUDA context behind."""
+"""Which number format is chosen for a GPU, and that this creates no CUDA context."""
 
 import os
 import subprocess
@@ -60,7 +60,7 @@ def test_gpus_from_compute_capability_8_on_get_bf16(tmp_path, major, wanted):
 @pytest.mark.slow
 def test_a_driver_that_refuses_is_an_error_with_its_number(tmp_path):
     done = decided(tmp_path, MAJOR=9, FAILS=999)
-    assert "did not tell the GPU's compute capability: error 999" in done.stderr
+    assert "returns error 999 for the GPU's compute capability" in done.stderr
 
 
 @pytest.mark.gpu

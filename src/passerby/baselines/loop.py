@@ -133,7 +133,7 @@ def _epoch(task: Task, course: Course, epoch: int, told: Callable[[str], None]) 
             task.optimizer.step()
             sums += torch.stack([loss.detach(), accuracy]).double()
             shown.append(Watched(loss.detach()))
-            # The loss of the step before: nobody waits for the present one.
+            # The loss of the step before, so that the host does not wait for the present one.
             told(f"epoch {epoch}  loss {shown[0].read():.3f}")
     task.network.eval()
     with torch.inference_mode():

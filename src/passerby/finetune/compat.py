@@ -12,7 +12,7 @@ upstream function (`path:function` inside the package):
 | I2 | `data/build.py` | imports `torch._six`, gone since torch 2.0 |
 | I3 | `data/build.py`, `evaluation/testing.py` | import `collections.Mapping`, gone since 3.10 |
 | I5 | `utils/logger.py:setup_logger` | the trainer writes its log to stdout |
-| I6 | `utils/compute_dist.py` and others | import faiss, tabulate, TensorBoard, not called here |
+| I6 | `utils/compute_dist.py` and others | import faiss, tabulate, TensorBoard, unused here |
 | D1 | `data/data_utils.py:DataLoaderX` | needs CUDA streams whatever the device |
 | D2 | `data/data_utils.py:BackgroundGenerator` | a damaged image makes training wait for ever |
 | D3 | `data/data_utils.py:read_image` | RGBA, CMYK and palette images keep their channels |
@@ -20,10 +20,10 @@ upstream function (`path:function` inside the package):
 | M1 | `modeling/meta_arch/*.py:preprocess_image` | normalises the caller's tensor in place |
 | S1 | `solver/build.py:build_optimizer` | with torch 2 no weight is ever changed, silently |
 | S2 | `solver/build.py:get_default_optimizer_params` | freezing `b1` freezes `b1_head` too |
-| G1 | `modeling/meta_arch/*.py:forward` | a GPU is waited for in each step: are labels negative? |
-| G2 | `losses/cross_entroy_loss.py:cross_entropy_loss` | and for each loss: how many are not 0? |
-| G3 | `losses/triplet_loss.py:triplet_loss` | and for each soft margin: is it infinite? |
-| G4 | `layers/any_softmax.py` | and twice for each softmax with a margin: which labels are -1? |
+| G1 | `modeling/meta_arch/*.py:forward` | waits for the GPU to look for negative labels |
+| G2 | `losses/cross_entroy_loss.py:cross_entropy_loss` | waits to count losses that are not 0 |
+| G3 | `losses/triplet_loss.py:triplet_loss` | waits to see if a soft margin is infinite |
+| G4 | `layers/any_softmax.py` | waits twice in a softmax with a margin for labels of -1 |
 | E1 | `evaluation/reid_evaluation.py:ReidEvaluator` | runs `make` inside the installation |
 | P1 | `utils/comm.py:get_local_rank` | asserts a group that only its own launcher makes |
 | P2 | `engine/defaults.py:DefaultTrainer` | asks DDP for a GPU on a CPU |
@@ -79,12 +79,12 @@ def check_version() -> None:
         )
 
 
-class _Lent(types.ModuleType):
-    """I6: stands for a package while fastreid is imported; whoever uses it later gets the real one.
+class _Placeholder(types.ModuleType):
+    """I6: stands for a package during the import of fastreid; later uses reach the real package.
 
     Args:
-        name: Of the package.
-        functions: Names that fastreid takes out of it as it is imported, and calls later if at all.
+        name: Name of the package.
+        functions: Names that fastreid imports from it; later calls go to the real package.
     """
 
     def __init__(self, name: str, *functions: str) -> None:
@@ -100,20 +100,21 @@ class _Lent(types.ModuleType):
 
 @contextlib.contextmanager
 def _names_that_are_gone() -> Iterator[None]:
-    """I2, I3, I6: lend fastreid, while it is imported, what it asks for in vain or needlessly."""
+    """I2, I3, I6: placeholders for what fastreid imports and what is gone, or unused here."""
     six = types.ModuleType("torch._six")
     six.string_classes = str  # type: ignore[attr-defined]
-    faiss = _Lent("faiss")
-    faiss.METRIC_L2 = 1  # type: ignore[attr-defined]  # a default value of fastreid's
-    board = _Lent("torch.utils.tensorboard", "SummaryWriter")
-    lent = {each.__name__: each for each in (six, faiss, board, _Lent("tabulate", "tabulate"))}
-    before = {name: sys.modules[name] for name in lent if name in sys.modules}
-    sys.modules.update(lent)
+    faiss = _Placeholder("faiss")
+    faiss.METRIC_L2 = 1  # type: ignore[attr-defined]  # the default of an argument
+    board = _Placeholder("torch.utils.tensorboard", "SummaryWriter")
+    tabulate = _Placeholder("tabulate", "tabulate")
+    placeholders = {each.__name__: each for each in (six, faiss, board, tabulate)}
+    before = {name: sys.modules[name] for name in placeholders if name in sys.modules}
+    sys.modules.update(placeholders)
     collections.Mapping = collections.abc.Mapping  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        for name in lent:
+        for name in placeholders:
             del sys.modules[name]
         sys.modules.update(before)
         del collections.Mapping  # type: ignore[attr-defined]
@@ -140,8 +141,8 @@ class Loader(torch.utils.data.DataLoader):
     No CUDA stream and no thread that fetches ahead: what a data set or a worker raises reaches the
     caller, a refusal as it was, without the worker's trace. The batch goes to the GPU where there
     is one, as upstream's does. torch puts it together: the same values as upstream's collator,
-    which adds picture by picture to zeros, in half of the time. Workers live as long as an
-    iteration does: close it (`Generator.close`), and they have ended.
+    which adds picture by picture to zeros, in half of the time. Workers live until the
+    iteration ends or is closed (`Generator.close`).
     """
 
     def __init__(self, local_rank: int, **options: Any) -> None:
@@ -159,7 +160,7 @@ class Loader(torch.utils.data.DataLoader):
         except BadInput as error:
             raise BadInput(str(error).rpartition("BadInput: ")[2].strip()) from None
         finally:
-            # Else they would stay for as long as somebody keeps the error and its trace.
+            # Without this they would live as long as somebody keeps the error and its traceback.
             if self.num_workers:
                 batches._shutdown_workers()
 
@@ -197,7 +198,7 @@ def preprocess_image(
 ) -> torch.Tensor:
     """M1: the normalised batch, `(B, 3, H, W)` from 0..255; leaves its argument as it is."""
     images = batched_inputs["images"] if isinstance(batched_inputs, dict) else batched_inputs
-    if images.is_cuda:  # as the trunk's weights lie there (`trainer.TRUNKS`)
+    if images.is_cuda:  # the memory format of the trunk's weights (`trainer.TRUNKS`)
         images = images.contiguous(memory_format=torch.channels_last)
     return (images - self.pixel_mean) / self.pixel_std
 
@@ -209,7 +210,7 @@ def triplet_loss(
     norm_feat: bool,
     hard_mining: bool,
 ) -> torch.Tensor:
-    """G3: stands in for `losses/triplet_loss.py:triplet_loss`; distances and mining are upstream's.
+    """G3: replaces `losses/triplet_loss.py:triplet_loss`; distances and mining are upstream's.
 
     Args:
         embedding: Features `(B, D)`.

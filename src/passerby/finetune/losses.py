@@ -1,4 +1,4 @@
-"""fast-reid's losses without a look at the numbers: nothing here waits for the device.
+"""fast-reid's losses, computed so that the host never waits for the device.
 
 Upstream asks the device for a number several times in a forward pass (how many losses are not 0,
 where a label is -1, whether a loss is infinite), and each time the host waits until a GPU has done
@@ -52,9 +52,9 @@ def cross_entropy_loss(
     Args:
         pred_class_outputs: Logits `(B, classes)`.
         gt_classes: Labels, int64 `(B,)`, from 0.
-        eps: Of label smoothing; below 0 it is each picture's own, `alpha` times the probability
-            of its class.
-        alpha: See `eps`.
+        eps: Label smoothing. If it is below 0, each picture has its own: `alpha` times the
+            probability of its class.
+        alpha: Used only where `eps` is below 0.
     """
     smoothing: Any = eps
     if eps < 0:
@@ -76,7 +76,7 @@ def soft_margin_loss(farther: Tensor, nearer: Tensor) -> Tensor:
 
     Args:
         farther: Distance of each picture from one of another person, `(B,)`.
-        nearer: From one of the same person, `(B,)`.
+        nearer: Distance of each picture from one of the same person, `(B,)`.
 
     Returns:
         The soft margin of their difference, or a margin of `SOFT_MARGIN_FALLBACK` where that is
@@ -86,7 +86,7 @@ def soft_margin_loss(farther: Tensor, nearer: Tensor) -> Tensor:
     difference = farther - nearer
     with torch.no_grad():
         infinite = F.soft_margin_loss(difference, ones) == torch.inf
-    # 0 in the place of an infinite loss, whose gradient is no number.
+    # 0 in the place of an infinite loss, whose gradient would be NaN.
     soft = F.soft_margin_loss(difference.masked_fill(infinite, 0.0), ones)
     hard = F.margin_ranking_loss(farther, nearer, ones, margin=SOFT_MARGIN_FALLBACK)
     return torch.where(infinite, hard, soft)

@@ -1,7 +1,8 @@
 """One finetuning from start to model artifact, and on from where a killed one was.
 
 Checkpoints lie in scratch and are made between two steps. On a CPU equal input gives equal bytes on
-one machine, also after a kill; on a GPU torch is told to (`training.repeatable`), not measured.
+one machine, also after a kill. On a GPU torch is set to do the same (`training.repeatable`), which
+has not been measured.
 """
 
 import gc
@@ -188,7 +189,7 @@ class Keeper:
             )
 
     def _record(self) -> None:
-        """Write down the rows whose numbers have come, and show how far training is."""
+        """Write the rows whose numbers have arrived, and show the progress."""
         rows, self._trainer.rows = self._trainer.rows, []
         if self._main:
             for row in rows:
@@ -266,7 +267,8 @@ class Keeper:
 def _not_finite(state: Mapping[str, Tensor]) -> list[str]:
     """Names of the tensors that hold a number that is not finite.
 
-    Their sums, far quicker to look at, are finite only if all is; they are fetched all at once.
+    A sum is much faster to check, and is finite only if all its numbers are. All sums are fetched
+    from the device at once.
     """
     sums = torch.stack([value.sum().isfinite() for value in state.values()]).tolist()
     suspects = [name for name, finite in zip(state, sums, strict=True) if not finite]

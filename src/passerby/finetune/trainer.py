@@ -44,8 +44,8 @@ class Trainer(fastreid.engine.DefaultTrainer):
     Attributes:
         iter: Steps done; while one is made, its number from 0.
         mean: Of the weights after the last steps, where that was asked for.
-        rows: Rows of the history whose numbers have come from the device; whoever writes them down
-            takes them out.
+        rows: Rows of the history whose numbers have arrived from the device; `Keeper` writes them
+            and empties the list.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Trainer(fastreid.engine.DefaultTrainer):
         for name in TRUNKS:
             if hasattr(model, name):
                 trunk = getattr(model, name)
-                if cfg.MODEL.DEVICE == "cuda":  # as its units multiply; a CPU keeps its bytes
+                if cfg.MODEL.DEVICE == "cuda":  # faster there; on a CPU it would change bytes
                     trunk.to(memory_format=torch.channels_last)
                 lower(trunk, cfg.MODEL.DEVICE, self._lowered)
         # What a network draws as it trains (dropped paths) follows from the step alone.
@@ -150,7 +150,7 @@ class Trainer(fastreid.engine.DefaultTrainer):
         self._settle(0)
 
     def _settle(self, coming: int) -> None:
-        """The same, but for the last so many steps."""
+        """The same for all steps except the last `coming`."""
         while len(self._trainer.taken) > coming:
             self.rows.append(self._trainer.taken.popleft().row())
 
@@ -222,9 +222,9 @@ class Trainer(fastreid.engine.DefaultTrainer):
 
 
 class Storage(fastreid.utils.events.EventStorage):
-    """fast-reid's, which keeps what it is given as it is (row G5).
+    """fast-reid's storage, but values are kept as they are (row G5).
 
-    Upstream's makes a number of it, and so waits for the device at each step.
+    Upstream's converts them to numbers, and so waits for the device in each step.
     """
 
     def put_scalar(self, name: str, value: Any, smoothing_hint: bool = True) -> None:
@@ -234,13 +234,13 @@ class Storage(fastreid.utils.events.EventStorage):
 
 @dataclass
 class Taken:
-    """A step that was taken, its numbers still on their way.
+    """A step that was taken, and whose numbers may not have arrived yet.
 
     Attributes:
         iteration: Its number, from 1.
-        names: Of the losses.
+        names: Names of the losses.
         numbers: The losses, then the accuracy.
-        lr: Its rate.
+        lr: Its learning rate.
     """
 
     iteration: int
@@ -249,7 +249,7 @@ class Taken:
     lr: float = 0.0
 
     def row(self) -> dict[str, float]:
-        """Its row of the history.
+        """The row of this step in the history.
 
         Raises:
             BadInput: the sum of the losses is no finite number.
@@ -272,15 +272,15 @@ class Step(fastreid.engine.SimpleTrainer):
     """fast-reid's step; whether its loss is a number is agreed on by all processes.
 
     Args:
-        model: What is trained.
-        data_loader: Of its batches.
-        optimizer: What trains it.
-        late: Whether nobody waits for the loss. The optimiser is then told on the device to leave
-            the weights alone from the first loss on that is no finite number, and whoever reads
-            `taken` later raises what has to be said.
+        model: The network that is trained.
+        data_loader: Makes the batches.
+        optimizer: Updates the weights.
+        late: Whether the loss is read later, so that the host does not wait for it. From the first
+            loss on that is not finite, a flag on the device then keeps the optimiser from changing
+            weights, and the error is raised when `taken` is read.
 
     Attributes:
-        taken: Steps whose numbers nobody has read yet, the oldest first.
+        taken: Steps whose numbers have not been read yet, the oldest first.
     """
 
     def __init__(self, model: Any, data_loader: Any, optimizer: Any, late: bool) -> None:
@@ -290,7 +290,7 @@ class Step(fastreid.engine.SimpleTrainer):
         self._spoilt = torch.zeros((), device=next(model.parameters()).device)
 
     def _write_metrics(self, loss_dict: dict[str, Tensor], data_time: float) -> None:
-        """Note the losses, their mean over the processes, before the weights are changed.
+        """Keep the mean of the losses over the processes, before any weight is changed.
 
         Raises:
             BadInput: their sum is no finite number; in every process.
@@ -314,9 +314,9 @@ class Step(fastreid.engine.SimpleTrainer):
 
 
 def can_skip(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether an optimiser looks on the device whether it is to leave the weights alone.
+    """Whether a flag on the device can keep an optimiser from changing weights.
 
-    Those that torch updates in one pass over memory do (`fused`), by their attribute `found_inf`.
+    Fused optimisers of torch have such a flag, their attribute `found_inf`.
     """
     return all(group.get("fused") for group in optimizer.param_groups)
 

@@ -241,7 +241,7 @@ def _require_close(path: str | Path, found: Checked) -> Checked:
 
 
 def _traced(module: nn.Module, height_px: int, width_px: int) -> Any:
-    """The graph of a network for pictures of one size, in batches of any length: `ModelProto`."""
+    """The graph (`ModelProto`) of a network for pictures of one size, in batches of any length."""
     onnx = _onnx()
     # Two pictures: with one, shapes that are 1 by chance could be taken for fixed.
     example = torch.zeros(2, 3, height_px, width_px)
@@ -266,7 +266,7 @@ def _traced(module: nn.Module, height_px: int, width_px: int) -> Any:
 
 
 def _onnx() -> ModuleType:
-    """The package, imported where a file is written or read: most of passerby goes without it.
+    """Import the package onnx, which is needed only where an ONNX file is written or read.
 
     Raises:
         BadInput: it is not installed.

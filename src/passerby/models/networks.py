@@ -136,8 +136,8 @@ def workers(threads: int) -> Iterator[ThreadPoolExecutor]:
 class OnnxNetwork:
     """An ONNX file with one input `(B, 3, H, W)`, by onnxruntime, or by OpenCV without it.
 
-    onnxruntime takes a GPU where it can (`onnxruntime-gpu`); OpenCV, and onnxruntime elsewhere,
-    compute on the CPU, a thread a batch.
+    onnxruntime uses a GPU if it is built for one (`onnxruntime-gpu`). Otherwise, and with OpenCV,
+    each batch is computed on the CPU by one thread.
 
     Raises:
         BadInput: the file cannot be read as a network.
@@ -178,14 +178,14 @@ def libraries() -> dict[str, Callable[[Path], Run]]:
 
 _CUDA = (
     "CUDAExecutionProvider",
-    # As `workers` has it for torch: no TF32, and no algorithm that depends on a measurement.
+    # As `workers` sets torch: no TF32, and no algorithm that is chosen by a measurement.
     {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"},
 )
-"""onnxruntime's GPU and what it is told."""
+"""onnxruntime's provider for GPUs, and its options."""
 
 
 def _by_onnxruntime(path: Path) -> Run:
-    """On a GPU where there is one and this onnxruntime was built for it, else on the CPU."""
+    """Runs on a GPU if there is one and this onnxruntime is built for it, else on the CPU."""
     import onnxruntime  # an extra: not everybody has it
 
     options = onnxruntime.SessionOptions()

@@ -4,12 +4,12 @@ MoCo (section 3.3) normalises keys in other sub-batches than queries, so that a 
 statistics do not tell which key belongs to which query. That takes several sub-batches: on several
 GPUs each is one, on one device they are made here, as in the authors' CIFAR demo.
 
-There are three forms of the same function; `_form` chooses one of them, and nothing else does:
+There are three forms of the same function, and only `_form` chooses between them:
 
-- `by_chunks`, one BatchNorm of torch's a sub-batch: on a CPU. It is the definition.
-- `by_view`, one reduction over a view of the batch: what torch.compile fuses, and what a GPU runs
-  where Triton is not installed.
-- `batchnorm_triton.normalise`: fused kernels, on a GPU.
+- `by_chunks`: torch's BatchNorm for each sub-batch. A CPU uses it, and it defines the function.
+- `by_view`: one reduction over a view of the batch. torch.compile fuses it, and a GPU without
+  Triton uses it.
+- `batchnorm_triton.normalise`: fused kernels for a GPU.
 """
 
 from collections.abc import Callable
@@ -75,7 +75,7 @@ class GroupedBatchNorm(nn.Module):
 
 
 def _form(x: Tensor) -> Callable[[Tensor, Tensor | None, Norm], Tensor]:
-    """The form of the function that suits where `x` is, and how the network is run."""
+    """Choose the form of the function by the device of `x`, and by whether torch compiles it."""
     if torch.compiler.is_compiling():
         return by_view
     if x.device.type == "cpu":
@@ -85,7 +85,7 @@ def _form(x: Tensor) -> Callable[[Tensor, Tensor | None, Norm], Tensor]:
 
 
 def by_chunks(x: Tensor, residual: Tensor | None, norm: Norm) -> Tensor:
-    """Each sub-batch through torch's BatchNorm; as `batchnorm_triton.normalise`."""
+    """Normalise each sub-batch by torch's BatchNorm; see `batchnorm_triton.normalise`."""
     means = [norm.running_mean.clone() for _ in range(norm.groups)]
     variances = [norm.running_var.clone() for _ in range(norm.groups)]
     normalised = [
@@ -99,7 +99,7 @@ def by_chunks(x: Tensor, residual: Tensor | None, norm: Norm) -> Tensor:
 
 
 def by_view(x: Tensor, residual: Tensor | None, norm: Norm) -> Tensor:
-    """The sub-batches as a dimension of a view; as `batchnorm_triton.normalise`."""
+    """Normalise sub-batches as a dimension of a view; see `batchnorm_triton.normalise`."""
     parts = x.view(norm.groups, len(x) // norm.groups, *x.shape[1:])
     over = (1, *range(3, parts.ndim))
     count = parts[0, :, 0].numel()
@@ -116,14 +116,14 @@ def by_view(x: Tensor, residual: Tensor | None, norm: Norm) -> Tensor:
 
 
 def _finished(normalised: Tensor, residual: Tensor | None, relu: bool) -> Tensor:
-    """The residual added, and ReLU applied, in the place of the normalised map."""
+    """Add the residual and apply ReLU, both in place."""
     if residual is not None:
         normalised += residual
     return F.relu(normalised, inplace=True) if relu else normalised
 
 
 class _BasicBlock(torchvision.models.resnet.BasicBlock):
-    """torchvision's block, its ReLUs and its sum part of the BatchNorms before them."""
+    """torchvision's block, whose ReLUs and sum are computed by the BatchNorms before them."""
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.bn1(self.conv1(x))
@@ -132,7 +132,7 @@ class _BasicBlock(torchvision.models.resnet.BasicBlock):
 
 
 class _Bottleneck(torchvision.models.resnet.Bottleneck):
-    """The same of torchvision's bottleneck."""
+    """torchvision's bottleneck with the same change."""
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.bn1(self.conv1(x))
@@ -147,8 +147,8 @@ _FUSED = {kind.__base__: kind for kind in (_BasicBlock, _Bottleneck)}
 def grouped(module: nn.Module, groups: int) -> nn.Module:
     """Put a `GroupedBatchNorm` in the place of every BatchNorm of a network, in place.
 
-    In torchvision's stem and residual blocks the layer takes over the ReLU behind it, in blocks the
-    sum as well.
+    In torchvision's stem and residual blocks the new layer also computes the ReLU that follows, and
+    in residual blocks the sum.
     """
     stem = isinstance(module, torchvision.models.ResNet)
     relu = stem or type(module) in _FUSED

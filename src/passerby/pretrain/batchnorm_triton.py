@@ -50,10 +50,10 @@ class Norm(NamedTuple):
     Attributes:
         weight: float32 `(C,)`.
         bias: float32 `(C,)`.
-        running_mean: float32 `(C,)`; each forward pass moves it in place.
+        running_mean: float32 `(C,)`; each forward pass updates it in place.
         running_var: float32 `(C,)`, likewise.
-        groups: They divide the batch.
-        momentum: Of the running statistics.
+        groups: Number of groups, which divides the batch.
+        momentum: Weight of a batch in the running statistics.
         eps: Added to the variances.
         relu: Whether ReLU comes last.
     """
@@ -77,7 +77,7 @@ def normalise(x: Tensor, residual: Tensor | None, norm: Norm) -> Tensor:
         norm: The layer.
 
     Returns:
-        Of `x`'s shape, kind and memory order.
+        The normalised map, of `x`'s shape, type and memory order.
     """
     made: Tensor = _Normalise.apply(x, residual, *norm)
     return made
@@ -89,7 +89,7 @@ class _Normalise(torch.autograd.Function):
         x, residual, weight = given[:3]
         y, mean, inverse_std = torch.ops.passerby.grouped_norm(*given)
         ctx.has_residual, ctx.relu = residual is not None, given[-1]
-        # The backward pass reads the output for ReLU alone; without one its memory is not kept.
+        # The backward pass needs the output only for ReLU; without ReLU it is not kept.
         ctx.save_for_backward(x, y if ctx.relu else x, mean, inverse_std, weight)
         return y
 
@@ -183,7 +183,7 @@ def _backward_outputs(
     return torch.empty_like(x), of_residual, torch.empty_like(weight), torch.empty_like(weight)
 
 
-for _device in ("CUDA", "CPU"):  # on a CPU they run in Triton's interpreter alone
+for _device in ("CUDA", "CPU"):  # on a CPU they run only in Triton's interpreter
     _library.impl("grouped_norm", _forward, _device)
     _library.impl("grouped_norm_backward", _backward, _device)
 torch.library.register_fake(
@@ -193,12 +193,12 @@ torch.library.register_fake("passerby::grouped_norm_backward", _backward_outputs
 
 
 def _rows(x: Tensor, groups: int) -> int:
-    """Places of a group: pictures, height and width taken together."""
+    """Number of places in a group, over its pictures, height and width."""
     return x.numel() // x.shape[1] // groups
 
 
 def _laid_out(values: Tensor, like: Tensor) -> Tensor:
-    """The values in the memory order and the kind of another map; a copy where they differ."""
+    """The values in the memory order and type of another map; copied only if they differ."""
     order = torch.channels_last if like.ndim == 4 else torch.contiguous_format
     return values.to(like.dtype).contiguous(memory_format=order)
 
@@ -206,11 +206,11 @@ def _laid_out(values: Tensor, like: Tensor) -> Tensor:
 def _cut(
     rows: int, channels: int, groups: int
 ) -> tuple[int, int, dict[str, int], tuple[int, int, int]]:
-    """How the matrix of a group is shared by programs.
+    """How the matrix of a group is divided between programs.
 
     Returns:
-        Slices of a group, a power of 2; rows of a slice; the tile that a program works on at a
-        time; and the grid of programs that cover all tiles.
+        Number of slices of a group, a power of 2; number of rows of a slice; size of the tile that
+        a program works on at a time; and the grid of programs that cover all tiles.
 
     Example:
         >>> _cut(rows=65536, channels=256, groups=8)

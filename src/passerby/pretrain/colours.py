@@ -44,7 +44,7 @@ def hue(images: Tensor, turn: Tensor) -> Tensor:
     ahead = torch.stack([green - blue, blue - red, red - green], dim=1)
     ahead = ahead.gather(1, which.unsqueeze(1)).squeeze(1)
     sixth = ahead / chroma.clamp(min=1e-8) + 2 * which + 6 * turn.view(-1, 1, 1)
-    # 5, 3 and 1 for red, green and blue, counted on the device: nothing is copied from the host.
+    # 5, 3 and 1 for red, green and blue, made on the device: nothing is copied from the host.
     offsets = torch.arange(5.0, 0.0, -2.0, dtype=images.dtype, device=images.device)
     k = torch.remainder(sixth.unsqueeze(1) + offsets.view(1, 3, 1, 1), 6)
     ramp = torch.minimum(k, 4 - k).clamp_(0, 1)
@@ -56,7 +56,7 @@ OPERATIONS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (brightness, contra
 
 
 def turns(order: np.ndarray) -> list[np.ndarray]:
-    """Which pictures are due for each operation, at each place of the order.
+    """Which pictures each operation changes, at each place of the order.
 
     Args:
         order: Permutations of 0..3, `(B, 4)`.

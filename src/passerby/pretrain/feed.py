@@ -98,17 +98,17 @@ class Feed:
                 yield batch
 
     def _batch_beside(self, step: int) -> Batch:
-        """A batch made on a GPU's second stream, so that it does not queue behind training."""
+        """Make a batch on the GPU's second stream, so that it does not queue behind training."""
         with torch.cuda.stream(self._beside):  # does nothing where there is no such stream
             return self.batch(step)
 
     def _taken_over(self, batch: Batch) -> Batch:
-        """Such a batch for the stream that trains: it waits for the batch, the host does not."""
+        """Hand such a batch to the training stream, which waits for it; the host does not wait."""
         if self._beside is not None:
             training = torch.cuda.current_stream(self._group.device)
             training.wait_stream(self._beside)
             for field in fields(batch):
-                # Its memory is given to nobody else before training is done with it.
+                # Its memory is not used for anything else before training is done with it.
                 getattr(batch, field.name).record_stream(training)
         return batch
 

@@ -60,7 +60,7 @@ class Resident:
         return self.pictures[at]
 
     def found(self, places: np.ndarray) -> tuple[Tensor, np.ndarray]:
-        """Pictures on the device, and which of them are wanted: all, and `places`."""
+        """All pictures, on the device, and the rows of the wanted ones, which are `places`."""
         return self.pictures, places
 
 
@@ -104,7 +104,7 @@ class Streaming:
         return uploaded([np.stack(list(decoded))], self._device)[0]
 
     def found(self, places: np.ndarray) -> tuple[Tensor, np.ndarray]:
-        """Pictures on the device, and which of them are wanted: those of `places`, one by one."""
+        """The wanted pictures, on the device, and their rows, which are 0 to n - 1."""
         return self.take(places), np.arange(len(places))
 
 
@@ -128,7 +128,7 @@ def opened(
         feed: `resident`, `streaming`, or `auto`: resident where half of the free memory holds them.
         threads: That decode.
         device: Where they are wanted.
-        processes: That share this machine; each keeps all pictures.
+        processes: Number of processes on this machine; each keeps all pictures.
         quiet: Say nothing.
 
     Raises:
@@ -152,13 +152,13 @@ def opened(
 
 
 def free_bytes(device: torch.device, processes: int = 1) -> int:
-    """Memory that is free for each process where `device` computes.
+    """Free memory that this process may use: of its GPU, or of the machine for a CPU.
 
-    A GPU belongs to one process; the machine's memory is shared by all.
+    Each process has a GPU of its own; all processes share the memory of the machine.
 
     Args:
-        device: Of this process.
-        processes: On this machine.
+        device: The device of this process.
+        processes: Number of processes on this machine.
     """
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 
 from passerby import files
 from passerby.crops.store import CropStore
 from passerby.datasets import index
+from passerby.errors import BadInput
 from passerby.pretrain import monitor
 from passerby.settings import Encoder, Pretrain, Section
 from passerby.training import boards, checkpoint, launch, precision, processes
@@ -47,7 +47,7 @@ class Job(Section):
         """What decides the result; where files lie and how many processes share it does not.
 
         The number of processes moves the last digits: a run that goes on with another one says so.
-        The kind of device moves more than that, so a run never goes on on another one.
+        Another kind of device changes more than that, so a run is resumed only on the same kind.
         """
         paths = {"crops", "init", "benchmark", "benchmark_root", "out"}
         told = self.model_dump(mode="json", exclude=paths)
@@ -122,7 +122,7 @@ def _say_what_is_left(folder: Path, contract: Mapping[str, Any]) -> None:
     if (folder / JOB).exists():
         return
     for other in sorted(folder.parent.glob(f"*/{JOB}")):
-        lines = "\n  ".join(_differences(files.read_json(other), contract))
+        lines = "\n  ".join(_differences(other, contract))
         print(
             f"pretrain: not gone on from {other.parent}, a run with other settings:\n  {lines}\n"
             "ask for what was saved, or delete that folder",
@@ -131,10 +131,10 @@ def _say_what_is_left(folder: Path, contract: Mapping[str, Any]) -> None:
         )
 
 
-def _differences(saved: Mapping[str, Any], contract: Mapping[str, Any]) -> list[str]:
+def _differences(saved: Path, contract: Mapping[str, Any]) -> list[str]:
     """How the contract of a saved job differs from the one asked for, a line each."""
     try:
-        before = Job.model_validate(saved).contract_of_run()
-    except ValidationError:
-        return ["its job was written by another version of passerby"]
+        before = Job.model_validate(files.read_json(saved)).contract_of_run()
+    except (BadInput, ValueError):  # not JSON, not text, or not the fields of a job
+        return [f"its {JOB} is damaged, or was written by another version of passerby"]
     return checkpoint.differences(before, contract)

@@ -61,8 +61,8 @@ class Trainer:
         self._forward_queries = _distributed(_compiled(self.query_encoder, arm.compile), group)
         self._forward_keys = _compiled(self.key_encoder, arm.compile)
         self.optimiser = _optimiser(self.query_encoder, arm)
-        # Losses that nobody has looked at yet, with their step and learning rate. A GPU is asked
-        # for a loss one step late, so that it always has work while the host waits.
+        # Losses that have not been checked yet, with their step and learning rate. On a GPU a loss
+        # is read one step late, so that the GPU always has work while the host waits.
         self._unread: deque[tuple[Watched, int, float]] = deque()
         self._unread_at_most = 1 if group.device.type == "cuda" else 0
         self.friendship(positives)
@@ -99,7 +99,7 @@ class Trainer:
         self._require_finite(self._unread_at_most)
         for parameters in self.optimiser.param_groups:
             parameters["lr"] = rate
-        # On the device: a step whose loss is no finite number updates nothing, whenever it is read.
+        # The optimiser reads this flag on the device: a loss that is not finite updates nothing.
         self.optimiser.found_inf = (~shared.isfinite()).float()  # type: ignore[attr-defined]
         self.optimiser.step()
         self.queue.enqueue(keys, batch.key_labels)
@@ -133,7 +133,7 @@ class Trainer:
         )
 
     def require_finite(self) -> None:
-        """Look at the losses of all steps done so far.
+        """Check the losses of all steps that were taken so far.
 
         Raises:
             BadInput: one of them is not a finite number.
@@ -141,7 +141,7 @@ class Trainer:
         self._require_finite(unread=0)
 
     def _require_finite(self, unread: int) -> None:
-        """Look at the losses of all steps but the last `unread`."""
+        """Check the losses of all steps except the last `unread`."""
         while len(self._unread) > unread:
             watched, step, rate = self._unread.popleft()
             loss = watched.read()

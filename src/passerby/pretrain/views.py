@@ -62,13 +62,13 @@ class _Ready:
         flip: bool `(B,)`.
         hole: int64 `(B, 4)`.
         jittered: Rows of the views whose colours are jittered, `(J,)`.
-        factors: Of these views, float32 `(J, 4)`.
+        factors: Factors of the jitter of these views, float32 `(J, 4)`.
         grey: Rows of the views that lose their colours.
         blurred: Rows of the views that are blurred, `(K,)`.
-        sigma: Deviations of their blurs, float32 `(K,)`.
+        sigma: Standard deviations of their blurs, float32 `(K,)`.
         mean: float32 `(3,)`.
         deviation: float32 `(3,)`.
-        due: `colours.turns` of the views that are jittered.
+        due: What `colours.turns` returns for the jittered views.
     """
 
     box: Tensor
@@ -87,7 +87,7 @@ class _Ready:
 def _ready(
     draws: Draws, pictures: Tensor, mean: Sequence[float], deviation: Sequence[float]
 ) -> _Ready:
-    """The draws on the pictures' device; row numbers are found on the host, which need not wait."""
+    """Send the draws to the device; rows are selected on the host, so that it need not wait."""
     jittered, blurred = np.flatnonzero(draws.jitter), np.flatnonzero(draws.blur > 0)
     arrays = {
         "box": _at_whole_pixels(draws.box, *pictures.shape[1:3]).astype(np.float32),
@@ -171,7 +171,7 @@ def _smoothing(sigma: Tensor, pixels: int) -> Tensor:
     kernel = kernel / kernel.sum(dim=1, keepdim=True)
     at = torch.arange(pixels, device=sigma.device)
     reached = (reach.view(-1, 1) + at).clamp(0, pixels - 1)
-    # A product with zeros and ones: adding weights up by their index has no fixed order on a GPU.
+    # A product with zeros and ones, since `scatter_add_` adds in no fixed order on a GPU.
     taps = (reached.unsqueeze(2) == at).float().view(len(reach), pixels * pixels)
     return (kernel @ taps).view(len(sigma), pixels, pixels)
 

@@ -1,6 +1,6 @@
-"""The draws of a batch of views as one table, which one copy brings to the GPU.
+"""The draws of a batch of views as one table, which is sent to a GPU in one copy.
 
-Each view is a row of 32-bit numbers, whole ones and floats side by side. The kernels in
+Each view is a row of 32-bit numbers, some of them integers and some floats. The kernels in
 `kernels.views` find a parameter by its `column`.
 """
 
@@ -28,7 +28,7 @@ COLUMNS = _ROW.itemsize // 4
 
 
 def column(name: str) -> int:
-    """The first column of a parameter.
+    """The number of the first column of a parameter.
 
     Example:
         >>> column("picture"), column("flip")
@@ -44,9 +44,9 @@ def table(draws: Draws, rows: np.ndarray, height_px: int, width_px: int) -> np.n
 
     Args:
         draws: The parameters.
-        rows: Which of the resident pictures each view is of, `(B,)`, each below 2**31.
-        height_px: Of the pictures.
-        width_px: Of the pictures.
+        rows: The row of each view's picture among the resident ones, `(B,)`, below 2**31.
+        height_px: Height of the pictures.
+        width_px: Width of the pictures.
 
     Returns:
         int32 `(B, COLUMNS)`; where a column holds floats, these are the bits of float32.

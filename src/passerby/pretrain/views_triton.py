@@ -1,19 +1,21 @@
 """Views, second half, on a GPU: four Triton kernels that make a whole batch.
 
-The same as `views`, which this is the twin of, up to rounding; `views` takes hundreds of operations
+The views are the same as those of `views`, up to rounding. `views` takes hundreds of operations,
 and multiplies by matrices that are mostly zeros. The draws come as one table (`views_table`). The
 kernels (`kernels.views`), in the order in which they run:
 
 1. `cut` reads the resident pictures themselves. For each pixel of a view it takes the weighted
    mean of the few pixels of the picture that PIL's bilinear filter covers, mirrored where the view
-   is flipped. If the view has colour jitter, the operations that come before contrast in its order
-   follow, and each program leaves the sum of brightness over its pixels. If not, the view is
-   greyed, normalised and erased at once, as far as its draws say so.
-2. `contrast_and_after`, for views with jitter: the mean brightness from those sums, which are added
-   in a fixed order; contrast, the operations after it, grey, normalisation, hole.
-3. `blur` along rows, for views with a blur, whose hole has to wait. They are normalised already: a
-   weighted mean of normalised values is the normalised weighted mean.
-4. `blur` along columns, and the hole.
+   is flipped. If the view has colour jitter, the operations before contrast follow, and each
+   program stores the sum of the brightness of its pixels. If it has none, the view is finished,
+   except for a blur: grey, normalisation and hole, where the draws say so.
+2. `contrast_and_after` finishes views with jitter, except for a blur. It adds up the stored sums in
+   a fixed order to the mean brightness; contrast, the operations after it, grey, normalisation and
+   hole follow.
+3. `blur` blurs views along rows, where the draws say so. They are already normalised, which changes
+   nothing: a weighted mean of normalised values is the normalised weighted mean. The holes of these
+   views are not made before.
+4. `blur` blurs the same views along columns, and makes their holes.
 
 All arithmetic is in float32; the same input gives the same bytes on the same GPU.
 """
@@ -27,7 +29,6 @@ from torch import Tensor
 from passerby.pretrain import kernels
 from passerby.pretrain.views_table import COLUMNS
 
-LAUNCHES = 4  # kernels that one call of `apply` starts; operators are counted by it
 PIXELS_PER_PROGRAM = 512
 NUMBERS_PER_PROGRAM = 1024
 WARPS = 4
@@ -44,10 +45,10 @@ def apply(
 
     Args:
         pictures: The resident pictures, uint8 `(N, h, w, 3)` RGB, contiguous.
-        drawn: What `table` makes, on the pictures' device, int32 `(B, COLUMNS)`, contiguous.
+        drawn: The table of `views_table` on the same device, int32 `(B, COLUMNS)`, contiguous.
         size: Height and width of the views in pixels.
-        mean: Of the channels, on the scale 0..1.
-        deviation: Of the channels.
+        mean: Mean of each channel, on the scale 0..1.
+        deviation: Standard deviation of each channel.
 
     Returns:
         float32 `(B, 3, H, W)`, normalised, channels last in memory; holes are 0.
@@ -57,7 +58,7 @@ def apply(
 
 
 def taps(pixels: int, wanted: int) -> int:
-    """The most pixels of a line of `pixels` that one of `wanted` pixels of a view is made of.
+    """The most pixels, of a line of `pixels`, from which one of `wanted` pixels is computed.
 
     The filter is two steps wide, or two pixels where the picture is enlarged.
     """
@@ -72,7 +73,7 @@ def _make_views(
     mean: Sequence[float],
     deviation: Sequence[float],
 ) -> Tensor:
-    """All kernels, on the current stream of the pictures' device, `(B, H, W, 3)`."""
+    """Launch the kernels on the current stream of the device; views are `(B, H, W, 3)`."""
     triton = kernels.load("views")
     assert pictures.is_contiguous()
     assert drawn.is_contiguous()

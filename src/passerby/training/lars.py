@@ -20,7 +20,7 @@ class Lars(torch.optim.Optimizer):
         weight_decay: Of tensors of two and more dimensions.
 
     Attributes:
-        found_inf: float32 `()`, on the device of the parameters: 1 lets the next step change
+        found_inf: float32 `()`, on the device of the parameters. If it is 1, the next step changes
             nothing, as in torch's fused optimisers. `None` counts as 0.
     """
 

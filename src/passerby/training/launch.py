@@ -10,6 +10,7 @@ Nothing outlives the launcher: torchrun dies with it, and the workers with torch
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -34,21 +35,22 @@ class WorkersFailed(RuntimeError):
 
 
 def processes(accelerators: int, default: int | None = None) -> int:
-    """How many processes train together: `PASSERBY_PROCESSES`, else `default`.
+    """How many processes train together: `PASSERBY_PROCESSES`, or `default` if it is not set.
 
     Args:
         accelerators: GPUs that this machine has.
-        default: `None` for one a GPU, or one where there is none.
+        default: `None` stands for one per GPU, or one where there is no GPU.
 
     Raises:
-        BadInput: the variable is not a number above 0, or there are GPUs and it asks for more
-            processes than there are GPUs: each process trains on a GPU of its own.
+        BadInput: the variable is not a number from 1 to 9999, or there are GPUs and it asks for
+            more processes than there are GPUs: each process trains on a GPU of its own.
     """
     text = os.environ.get("PASSERBY_PROCESSES", "")
     if not text:
         return max(accelerators, 1) if default is None else default
-    if not text.isdecimal() or int(text) < 1:
-        raise BadInput(f"PASSERBY_PROCESSES={text}: a number of processes from 1 on was wanted")
+    if not re.fullmatch("0*[1-9][0-9]{0,3}", text):
+        shown = text if len(text) < 20 else f"{text[:20]}..."
+        raise BadInput(f"PASSERBY_PROCESSES={shown}: a number from 1 to 9999 was wanted")
     if int(text) > accelerators > 0:
         found = "1 GPU" if accelerators == 1 else f"{accelerators} GPUs"
         raise BadInput(
@@ -75,8 +77,8 @@ def torchrun(module: str, folder: Path, count: int, threads: int) -> None:
     for name in (OUTCOME, STOP):
         (folder / name).unlink(missing_ok=True)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    # Otherwise the workers look for each other under the host's name, and wait for minutes where
-    # that name has no address.
+    # Without this, the workers would look for each other under the host's name, and wait for
+    # minutes if that name cannot be resolved.
     command += ["--local-addr", "127.0.0.1"]
     command += ["--nproc-per-node", str(count), "--module", module, str(folder)]
     # A session of its own: a terminal's Ctrl-C reaches the launcher alone, which then asks nicely.

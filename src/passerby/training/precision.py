@@ -48,13 +48,13 @@ def _has_bf16(device: str) -> bool:
 
 
 def _capability_major() -> int:
-    """First digit of the first GPU's compute capability, which CUDA's driver tells.
+    """Major number of the first GPU's compute capability, read from CUDA's driver.
 
     `torch.cuda.is_bf16_supported` knows it too, but it creates a CUDA context first: a launcher
     would then hold GPU memory for as long as its workers train.
 
     Raises:
-        RuntimeError: the driver refuses to answer.
+        RuntimeError: the driver returns an error.
     """
     driver = ctypes.CDLL("libcuda.so.1")
     device, major = ctypes.c_int(), ctypes.c_int()
@@ -64,7 +64,7 @@ def _capability_major() -> int:
         or driver.cuDeviceGetAttribute(ctypes.byref(major), _CAPABILITY_MAJOR, device)
     )
     if code:
-        raise RuntimeError(f"CUDA's driver did not tell the GPU's compute capability: error {code}")
+        raise RuntimeError(f"CUDA's driver returns error {code} for the GPU's compute capability")
     return major.value
 
 

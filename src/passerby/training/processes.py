@@ -52,7 +52,7 @@ class Group:
         return (total / self.world).to(mine.device)
 
     def told(self, mine: Any) -> Any:
-        """What the first process says, in all of them; plain objects and arrays."""
+        """The first process's object, in all processes; objects of Python and arrays of NumPy."""
         said = [mine]
         if self.world > 1:
             dist.broadcast_object_list(said)
@@ -64,22 +64,21 @@ class Group:
 
 
 def anybody(*wishes: bool) -> list[bool]:
-    """Each wish, if any of the processes that train together has it: all get the same answers.
+    """For each wish, whether any of the processes that train together has it.
 
-    The processes wait for each other, but not for their devices.
+    All processes get the same answers. They wait for each other, but not for their devices.
     """
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return [*wishes]
-    votes = torch.tensor(wishes, dtype=torch.float32)  # on the CPU, for which `joined` has gloo
+    votes = torch.tensor(wishes, dtype=torch.float32)  # on the CPU, for which `joined` uses gloo
     dist.all_reduce(votes)
     return [vote > 0 for vote in votes.tolist()]
 
 
 class Watched:
-    """Numbers on their way from the device; whoever reads them waits for them alone.
+    """Numbers that are copied from the device; reading them waits for that copy only.
 
-    Work that was given to a GPU after the numbers goes on meanwhile, which `Tensor.item` would not
-    let it.
+    The host need not wait for work that it gave to a GPU later, as it would with `Tensor.item`.
 
     Args:
         value: One number, `()`, or several, `(N,)`.
@@ -95,11 +94,11 @@ class Watched:
             self._arrived.record()
 
     def read(self) -> float:
-        """The number, where it is one."""
+        """The number, if there is one."""
         return float(self._come())
 
     def numbers(self) -> list[float]:
-        """The numbers, where they are several."""
+        """The numbers, if there are several."""
         return list(self._come().tolist())
 
     def _come(self) -> Tensor:
@@ -115,7 +114,7 @@ def device_kind() -> str:
 
 @contextlib.contextmanager
 def joined(threads: int) -> Iterator[Group]:
-    """Join the group that torchrun's environment names; NCCL for GPUs' tensors, gloo for CPUs'.
+    """Join the group that torchrun's environment names; NCCL for tensors on GPUs, gloo on CPUs.
 
     For programs that go through `launch.worker`: the group is left to the end of the process.
     gloo's threads need Python's lock to let go of the last tensors, and taking the group down

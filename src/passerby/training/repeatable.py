@@ -16,9 +16,9 @@ _WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 def repeatable(threads: int) -> Iterator[None]:
     """Let torch use so many threads and no algorithm that depends on luck, for the time being.
 
-    On a CPU results are then the same each time. On a GPU so is everything that torch has an
-    algorithm for; it warns of any other operation. There, `CUBLAS_WORKSPACE_CONFIG` is set where it
-    was not, and stays: cuBLAS reads it once, before its first product.
+    On a CPU results are then the same each time. On a GPU they are where torch has a deterministic
+    algorithm; it warns of other operations. On a GPU `CUBLAS_WORKSPACE_CONFIG` is also set, unless
+    the user has set it, and it stays set: cuBLAS reads it only once, before its first product.
 
     Args:
         threads: Sums depend on their number, so it is not taken from the machine.
@@ -35,7 +35,7 @@ def repeatable(threads: int) -> Iterator[None]:
 
 @contextmanager
 def _deterministic() -> Iterator[None]:
-    """Let torch take the algorithm that gives the same each time wherever it has one."""
+    """Let torch use deterministic algorithms wherever it has them."""
     os.environ.setdefault(_WORKSPACE, ":4096:8")
     settings: Any = torch.utils.deterministic
     before = (

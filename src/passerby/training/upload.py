@@ -1,8 +1,8 @@
-"""Arrays to a device in one copy, which nobody waits for.
+"""Sends arrays to a device in one asynchronous copy.
 
-A copy from ordinary memory to a GPU makes the host wait for everything that it gave to the GPU
-before. Arrays that are packed into one page-locked buffer are copied together while the host goes
-on.
+A copy from ordinary memory to a GPU makes the host wait for all the work that it gave to the GPU
+before. Arrays that are packed into one page-locked buffer are copied together, and the host does
+not wait.
 """
 
 from collections.abc import Sequence
@@ -12,18 +12,18 @@ import torch
 from torch import Tensor
 
 _ALIGNED_BYTES = 16
-"""Each array begins at a multiple of this: enough for every kind of number."""
+"""Each array begins at a multiple of this, which suits every type of number."""
 
 
 def uploaded(arrays: Sequence[np.ndarray], device: torch.device) -> list[Tensor]:
-    """The arrays as tensors on a device, each of its own shape and kind.
+    """Send arrays to a device, as tensors of the same shapes and types.
 
-    On a CPU they share their memory with the arrays. On a GPU they are parts of one buffer, and the
-    copy is in the order of the current stream.
+    On a CPU the tensors share the memory of the arrays. On a GPU they are parts of one buffer, and
+    the copy runs on the current stream.
 
     Args:
         arrays: Numbers or truth values, of any shape.
-        device: Where they are wanted.
+        device: Device of the tensors.
 
     Example:
         >>> uploaded([np.array([3, 1]), np.array([True])], torch.device("cpu"))
@@ -36,7 +36,7 @@ def uploaded(arrays: Sequence[np.ndarray], device: torch.device) -> list[Tensor]
         begins.append(begins[-1] + -(-array.nbytes // _ALIGNED_BYTES) * _ALIGNED_BYTES)
     packed = _page_locked(begins[-1], device)
     for begin, array in zip(begins, arrays, strict=False):
-        # A plain view of the buffer's memory: no operation of torch's, which would each cost time.
+        # Written through NumPy, since each operation of torch would take more time.
         packed.numpy()[begin : begin + array.nbytes] = _bytes(array)
     there = packed.to(device, non_blocking=True)
     kinds = [torch.from_numpy(np.empty(0, array.dtype)).dtype for array in arrays]
@@ -47,14 +47,14 @@ def uploaded(arrays: Sequence[np.ndarray], device: torch.device) -> list[Tensor]
 
 
 def sent(values: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the host's on its way to a device; see `uploaded`."""
+    """Send one tensor of the host to a device without waiting for it; see `uploaded`."""
     if device.type == "cpu":
         return values
     return values.pin_memory().to(device, non_blocking=True)
 
 
 def _page_locked(count: int, device: torch.device) -> Tensor:
-    """So many bytes that a GPU can read by itself."""
+    """A buffer of `count` bytes; for a GPU it is page-locked."""
     return torch.empty(count, dtype=torch.uint8, pin_memory=device.type == "cuda")
 
 

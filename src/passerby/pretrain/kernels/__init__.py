@@ -1,8 +1,8 @@
-"""Triton kernels, one module a function, and the door to them.
+"""Triton kernels: one module for each function that has kernels, and how they are loaded.
 
-Triton comes with torch's builds for GPUs. A CPU build lacks it, and nothing else needs it: every
-function that has kernels has another form in torch's own operations. So the modules of this folder
-are imported when the first kernel is launched.
+Triton comes with torch's builds for GPUs; CPU builds lack it. Every function that has kernels also
+has a form in torch's own operations, which is used where the kernels cannot be. The modules of this
+folder import Triton, so they are imported only when the first kernel is launched.
 """
 
 import contextlib
@@ -30,8 +30,8 @@ def is_available() -> bool:
     except Exception as error:  # of the compiler, the linker, the driver
         why = next(iter(str(error).splitlines()), type(error).__name__)
         warnings.warn(
-            f"Triton cannot launch kernels here ({why}): slower operations of torch's take their "
-            "place; install gcc and the headers of this Python",
+            f"Triton cannot launch kernels here ({why}): slower operations of torch are used in "
+            "their place; install gcc and the header files of this Python",
             stacklevel=2,
         )
         return False
@@ -40,12 +40,15 @@ def is_available() -> bool:
 
 @cache
 def load(name: str) -> ModuleType:
-    """The module of kernels of that name."""
+    """Return the module of kernels that has this name."""
     return import_module(f"{__name__}.{name}")
 
 
 def on(tensor: Tensor) -> contextlib.AbstractContextManager[object]:
-    """A context that launches on the tensor's GPU: Triton launches on the current one."""
+    """Return a context in which Triton launches kernels on the tensor's GPU.
+
+    Without it Triton launches on the current GPU. On a CPU the context does nothing.
+    """
     if tensor.device.type != "cuda":
         return contextlib.nullcontext()
     return torch.cuda.device(tensor.device)

@@ -61,7 +61,9 @@ def finish_moments(
     SLICES: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
-    """Mean and 1 / std of each group, `(G, C)`; running statistics move by the groups' mean.
+    """Mean and 1 / std of each group, `(G, C)`; updates the running statistics.
+
+    The mean over the groups is what the running statistics are updated with.
 
     Grid: `(ceil(C / COLUMNS),)`.
     """
@@ -139,7 +141,7 @@ def normalise(
 
 @triton.jit
 def _reached(gradient, y, place, inside, RELU: tl.constexpr):
-    """The gradient that reaches the normalised values: none where ReLU gave 0."""
+    """The gradient that reaches the normalised values: 0 where ReLU gave 0."""
     value = tl.load(gradient + place, inside, 0.0).to(tl.float32)
     if RELU:
         positive = tl.load(y + place, inside, 0.0).to(tl.float32) > 0

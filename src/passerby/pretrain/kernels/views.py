@@ -1,7 +1,7 @@
-"""The Triton kernels of `views_triton`, which says what they do; importing this needs Triton.
+"""The Triton kernels of `views_triton`, which explains them; importing this module needs Triton.
 
-Pictures and views lie in memory as rows of pixels of red, green and blue. `TILE` numbers of one
-view are the work of one program; programs of the same view follow each other.
+Pictures and views lie in memory as rows of pixels of red, green and blue. Each program works on
+`TILE` pixels of one view, in `blur` on `TILE` numbers. Programs of the same view follow each other.
 """
 # Triton gives arguments their types, when it compiles a kernel.
 # mypy: disable-error-code="no-untyped-def"
@@ -26,7 +26,7 @@ _BLUR_REACH = tl.constexpr(8)  # as in `views`
 
 @triton.jit
 def _of(table, view, which):
-    """A whole number or the bits of a float from a row of the table."""
+    """Load an integer, or the bits of a float, from a row of the table."""
     return tl.load(table + view * _COLUMNS + which)
 
 
@@ -76,7 +76,7 @@ def _hue(red, green, blue, turn):
 
 @triton.jit
 def _operation(red, green, blue, table, view, place, mean_luma):
-    """The operation at a place of the view's order; only contrast looks at `mean_luma`."""
+    """Apply the operation at a place of the view's order; only contrast uses `mean_luma`."""
     which = _of(table, view, _ORDER + place)
     factor = _real(table, view, _FACTORS + which)
     if which == 0:
@@ -100,7 +100,7 @@ def _in_hole(table, view, row, column):
 
 @triton.jit
 def _store_finished(out, mask, red, green, blue, table, view, row, column, mean, deviation):
-    """Greyed if drawn, normalised, with its hole unless it is still to be blurred."""
+    """Store a view: grey if its draws say so, normalised, with its hole unless a blur follows."""
     if _of(table, view, _GREY) != 0:
         grey = _luma(red, green, blue)
         red, green, blue = grey, grey, grey
@@ -134,7 +134,7 @@ def _first_tap(centre, reach):
 
 @triton.jit
 def _weight(place, centre, reach, pixels):
-    """Of a pixel of the picture; 0 for places beyond its edges."""
+    """Weight of a pixel of the picture; 0 outside the picture."""
     weight = tl.maximum(1.0 - tl.abs(place + 0.5 - centre) / reach, 0.0)
     return tl.where((place >= 0) & (place < pixels), weight, 0.0)
 
@@ -160,7 +160,7 @@ def cut(
     TAPS_X: tl.constexpr,
     TILE: tl.constexpr,
 ):
-    """Cut, and what needs no mean: all that comes before contrast, or all but the blur."""
+    """Cut; apply what comes before contrast, or, without jitter, all except the blur."""
     tiles = tl.cdiv(HEIGHT * WIDTH, TILE)
     view, tile = tl.program_id(0) // tiles, tl.program_id(0) % tiles
     at = tile * TILE + tl.arange(0, TILE)
@@ -219,9 +219,9 @@ def contrast_and_after(
     TILES: tl.constexpr,
     TILE: tl.constexpr,
 ):
-    """Of views with colour jitter, in place: contrast and what comes after it, but the blur.
+    """Finish views with colour jitter, in place: contrast and all that follows except the blur.
 
-    `TILES` is a power of 2, at least as many as a view has.
+    `TILES` is a power of 2, and not less than the number of tiles of a view.
     """
     tiles = tl.cdiv(HEIGHT * WIDTH, TILE)
     view, tile = tl.program_id(0) // tiles, tl.program_id(0) % tiles
@@ -253,7 +253,7 @@ def blur(
     ALONG_ROWS: tl.constexpr,
     TILE: tl.constexpr,
 ):
-    """Of views with a blur: along their rows; or along their columns, and then their holes."""
+    """Blur views along rows; or blur them along columns, and make their holes."""
     LINE: tl.constexpr = WIDTH * 3
     STRIDE: tl.constexpr = 3 if ALONG_ROWS else LINE
     PIXELS: tl.constexpr = WIDTH if ALONG_ROWS else HEIGHT

@@ -53,7 +53,7 @@ class Positives:
 
         Args:
             features: The same in all processes.
-            group: The processes, which all learn the same.
+            group: All processes; each of them learns the same.
         """
         raise NotImplementedError
 

@@ -59,7 +59,7 @@ class Mined(Tracklet):
         return since >= 0 and since % self._mining.every_epochs == 0
 
     def learn(self, features: np.ndarray, group: Group) -> None:
-        """Find the pairs anew: the first process does, on its device, and tells the others."""
+        """Find the pairs again: the first process does it on its device, and sends them to all."""
         self._take(group.told(self._found(features, group.device) if group.rank == 0 else None))
 
     def _found(self, features: np.ndarray, device: torch.device) -> np.ndarray:
