@@ -241,7 +241,7 @@ def test_every_combination_is_measured_once_the_most_telling_first() -> None:
     assert {c.resident_scale for c in every} == {1.0, 2.0}
 
 
-@pytest.mark.parametrize("module", [_gpu_plan, _gpu_stages, _gpu_table, _gpu_time])
+@pytest.mark.parametrize("module", [_gpu_plan, _gpu_speeds, _gpu_stages, _gpu_table, _gpu_time])
 def test_the_examples_are_true(module: ModuleType) -> None:
     assert doctest.testmod(module).attempted > 0
     assert doctest.testmod(module).failed == 0
