@@ -7,6 +7,8 @@ from passerby.errors import BadInput, nearest
 
 ENDING_S = 10.0
 """Seconds that are kept free for the table at the end."""
+SPARE_S = 10.0
+"""Between the duration that a flexible step aims at and its time limit."""
 
 PARTS = {
     "train": ("bounding_box_train", "market1501-train.tar.xz"),
@@ -27,6 +29,8 @@ class Step:
         cost_s: Estimated duration on a GPU; nothing has been measured on a GPU yet.
         limit_s: It is killed when it has taken this long.
         quick_s: Estimated duration of a quick run on a CPU.
+        least_s: Shortest duration that is of use, for a step that measures as much as it has time
+            for; `None` for the others.
         needs: Parts of Market-1501 that it needs.
         open_ended: Whether it uses all the time that is left.
     """
@@ -39,10 +43,15 @@ class Step:
     quick_s: float
     needs: tuple[str, ...] = ()
     open_ended: bool = False
+    least_s: float | None = None
 
     def cost(self, quick: bool) -> float:
         """Estimated duration in seconds."""
         return self.quick_s if quick else self.cost_s
+
+    def least(self, quick: bool) -> float:
+        """The step is left out if fewer seconds than these are left."""
+        return self.cost(quick) if quick or self.least_s is None else self.least_s
 
     def limit(self, quick: bool) -> float:
         """Time limit in seconds; a quick run has a generous one, since CPUs are often busy."""
@@ -53,7 +62,15 @@ STEPS = (
     Step("machine", "versions; how fast the card copies and multiplies", "_gpu_card", 20, 60, 4),
     Step("tests", "the tests that need a GPU", "_gpu_tests", 90, 240, 10),
     Step("syncs", "where a step makes the host wait for the GPU", "_gpu_step", 25, 90, 5),
-    Step("speeds", "pairs per second of passerby's pretraining", "_gpu_speeds", 90, 240, 12),
+    Step(
+        "speeds",
+        "pairs per second of passerby's pretraining",
+        "_gpu_speeds",
+        90,
+        240,
+        12,
+        least_s=50,
+    ),
     Step("profile", "the kernels of a training step", "_gpu_step", 30, 90, 6),
     Step("views", "views by passerby's kernels and by torch's operations", "_gpu_step", 20, 60, 5),
     Step(
@@ -128,8 +145,8 @@ def obstacle(step: Step, left_s: float, parts: Collection[str], quick: bool) -> 
         wanted = " and ".join("{} ({})".format(*PARTS[part]) for part in missing)
         return f"Market-1501 lacks {wanted}"
     usable_s = max(left_s - ENDING_S, 0)
-    if step.cost(quick) > usable_s:
-        return f"needs about {step.cost(quick):.0f} s, and {usable_s:.0f} s are left"
+    if step.least(quick) > usable_s:
+        return f"needs about {step.least(quick):.0f} s, and {usable_s:.0f} s are left"
     return ""
 
 
@@ -144,6 +161,8 @@ def seconds(step: Step, left_s: float, quick: bool) -> tuple[float, float]:
     Example:
         >>> seconds(chosen("views")[0], 200, quick=False)
         (20, 60)
+        >>> seconds(chosen("speeds")[0], 75, quick=False)
+        (55.0, 65.0)
         >>> seconds(chosen("longer")[0], 200, quick=False)
         (160.0, 190.0)
     """
@@ -151,7 +170,10 @@ def seconds(step: Step, left_s: float, quick: bool) -> tuple[float, float]:
     if step.open_ended and not quick:
         # A run that is asked to stop needs time for its last steps and its checkpoint.
         return max(usable_s - 30, step.cost_s / 2), usable_s
-    return step.cost(quick), min(step.limit(quick), usable_s)
+    aim_s = step.cost(quick)
+    if step.least_s is not None:
+        aim_s = min(aim_s, usable_s - SPARE_S)
+    return aim_s, min(step.limit(quick), usable_s)
 
 
 def listing(steps: Sequence[Step]) -> str:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ MARK = "@pytest.mark.gpu"
 NOTHING_SELECTED = 5
 """pytest's exit code where no test is selected."""
 SLOWEST = 5
+BESIDE = 6
+"""Files of tests that run side by side on a GPU: most of their time is the host's, which compiles
+kernels, starts programs and imports."""
 
 
 def tests(context: Context) -> None:
@@ -73,6 +77,8 @@ def command(context: Context, paths: list[Path]) -> list[str]:
     if context.kind == "cpu":
         marks = "not gpu and not slow" if context.quick else "not gpu"
     options = ["-q", "-p", "_gpu_outcomes", "-p", "no:cacheprovider"]
+    if context.kind == "cuda" and find_spec("xdist"):
+        options += ["-n", str(BESIDE), "--dist", "loadfile"]
     return [sys.executable, "-m", "pytest", "-m", marks, *options, *map(str, paths)]
 
 

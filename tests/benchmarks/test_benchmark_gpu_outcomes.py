@@ -45,3 +45,13 @@ def test_the_outcome_of_each_test_is_counted(tmp_path: Path) -> None:
     assert why["test_unprepared"] == "OSError: no disk"
     assert "no_such_module_of_ours" in why["test_other.py"]
     assert found["skips"][0]["why"] == "Skipped: needs a card: none"
+
+
+def test_of_processes_that_test_side_by_side_only_the_leading_one_writes(tmp_path: Path) -> None:
+    (tmp_path / "test_some.py").write_text("def test_good(): pass\n")
+    outcomes = tmp_path / "outcomes.jsonl"
+    own = {"PASSERBY_OUTCOMES": str(outcomes), "PYTHONPATH": str(BENCHMARKS)}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "_gpu_outcomes", *TOLERANT, "."]
+    for worker, passed in ({"PYTEST_XDIST_WORKER": "gw0"}, 0), ({}, 1):
+        subprocess.run(command, cwd=tmp_path, env={**os.environ, **own, **worker}, check=True)
+        assert _gpu_tests.counted(outcomes)["passed"] == passed
