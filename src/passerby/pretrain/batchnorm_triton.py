@@ -20,10 +20,10 @@ _TILE = 2048
 _TILES = 4
 """Tiles that a program normalises one after the other, with the same statistics."""
 _MOST_COLUMNS = 128
-_MOST_SLICES = 128
+_MOST_SLICES = 512
 _ENOUGH_PROGRAMS = 2048
 """Programs that keep the largest GPUs busy (an H200 runs about 2,100 of them at a time)."""
-_FINISH_COLUMNS = 16
+_FINISH_COLUMNS = 8
 
 _library = torch.library.Library("passerby", "FRAGMENT")
 _library.define(
