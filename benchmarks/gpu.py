@@ -296,10 +296,10 @@ def main(*words: str) -> None:
         return
     import _gpu_data
 
-    for folder in filter(None, (asked.out, asked.work)):
-        require_writable(folder)
     require_device(asked.device)
     parts = _gpu_data.parts(asked.market, asked.archives)
+    for folder in filter(None, (asked.out, asked.work)):  # last, since it makes them
+        require_writable(folder)
     with work_folder(asked) as work:
         run = Run(asked, work)
 

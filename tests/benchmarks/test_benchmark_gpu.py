@@ -226,10 +226,14 @@ def test_a_failed_step_makes_the_command_end_with_1(tmp_path: Path) -> None:
     )
 
 
-def test_a_machine_without_a_gpu_is_told_how_to_rehearse(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_a_gpu_is_told_how_to_rehearse_and_nothing_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(BadInput, match=r"no GPU here; for a rehearsal .* --device cpu --quick"):
         gpu.main("--only", "machine")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_combination_is_measured_once_the_most_telling_first() -> None:
