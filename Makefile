@@ -38,7 +38,7 @@ format: $(READY)
 	ruff format .
 
 # The order matters: requirements/*.txt say why.
-$(READY): $(addprefix requirements/,1-torch.txt 2-packages.txt 3-no-deps.txt) pyproject.toml
+$(READY): $(filter-out %/4-tests.txt,$(wildcard requirements/*.txt)) pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed; name one: make PYTHON=/path/to/python"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q -r requirements/1-torch.txt
