@@ -28,7 +28,7 @@ from passerby.settings import Encoder, Pretrain
 from passerby.training import precision
 
 WARM_UPS, WATCHED_STEPS = 3, 5
-TOP_KERNELS = 15
+TOP_KERNELS = 40
 SYNC = "called a synchronizing CUDA operation"
 """Torch's warning about a host that waits contains these words."""
 SOURCES = Path(__file__).resolve().parent.parent / "src"
