@@ -27,7 +27,7 @@ from passerby.pretrain.recipes import recipe
 from passerby.settings import Encoder, Pretrain
 from passerby.training import precision
 
-WARM_UPS, WATCHED_STEPS = 3, 5
+WARM_UPS, WATCHED_STEPS = 8, 5
 TOP_KERNELS = 40
 SYNC = "called a synchronizing CUDA operation"
 """Torch's warning about a host that waits contains these words."""

@@ -52,6 +52,7 @@ def on_fake_gpu(guard: Path) -> Callable[..., dict[str, Any]]:
             env={
                 **os.environ,
                 "PASSERBY_FAKE_CUDA_GUARD": str(guard),
+                "PASSERBY_CUDA_GRAPH": "0",  # needs a real GPU
                 "PYTHONPATH": os.pathsep.join(map(str, paths)),
             },
             capture_output=True,

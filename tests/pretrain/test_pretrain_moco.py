@@ -118,7 +118,8 @@ def test_a_new_queue_is_normalised_noise_that_follows_from_the_seed():
     assert sorted(queue.state_dict()) == ["keys", "labels", "pointer"]
 
 
-def test_keys_follow_queries_by_the_formula_and_statistics_do_not():
+@pytest.mark.parametrize("form", [float, torch.tensor])
+def test_keys_follow_queries_by_the_formula_and_statistics_do_not(form):
     torch.manual_seed(0)
     query = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
     key = copy.deepcopy(query)
@@ -126,14 +127,14 @@ def test_keys_follow_queries_by_the_formula_and_statistics_do_not():
         if tensor.is_floating_point():
             tensor.data.uniform_(1, 2)
     before = {name: tensor.clone() for name, tensor in key.state_dict().items()}
-    moco.follow(key, query, 0.99)
+    moco.follow(key, query, form(1 - 0.99))
     for name, parameter in key.named_parameters():
         wanted = 0.99 * before[name] + 0.01 * query.get_parameter(name)
         torch.testing.assert_close(parameter.data, wanted, rtol=1e-6, atol=0)
     for name, buffer in key.named_buffers():
         assert torch.equal(buffer, before[name])
-    moco.follow(key, query, 1.0)
-    moco.follow(key, query, 0.0)
+    moco.follow(key, query, form(0.0))
+    moco.follow(key, query, form(1.0))
     for name, parameter in key.named_parameters():
         assert torch.equal(parameter, query.get_parameter(name))
 

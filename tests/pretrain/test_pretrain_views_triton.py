@@ -84,7 +84,11 @@ def test_on_a_gpu_the_views_are_those_of_the_twin_on_a_cpu(stored):
     table = torch.from_numpy(views_table.table(drawn, rows, *stored)).cuda()
     pictures = kept.cuda()
     found = views_triton.apply(pictures, table, size, mean, deviation)
-    torch.testing.assert_close(found.cpu(), wanted, atol=1e-4, rtol=0)
+    # A place in the stored picture is off by two roundings at most, and neighbours in these
+    # pictures of noise differ by up to 1 before the division by the deviation. An H100 was off by
+    # 2.1e-4 at 512x256; one level of a pixel is 1.6e-2.
+    off_by = 2 * torch.finfo(torch.float32).eps * stored[0] / min(deviation)
+    torch.testing.assert_close(found.cpu(), wanted, atol=off_by, rtol=0)
     with torch.autocast("cuda", dtype=torch.bfloat16):
         again = views_triton.apply(pictures, table, size, mean, deviation)
     assert torch.equal(again, found)

@@ -56,14 +56,22 @@ def pair(encoder: Encoder, groups: int) -> tuple[Encoder, Encoder]:
 
 
 @torch.no_grad()
-def follow(key_encoder: nn.Module, query_encoder: nn.Module, momentum: float) -> None:
+def follow(key_encoder: nn.Module, query_encoder: nn.Module, share: float | Tensor) -> None:
     """Equation 2: `theta_k <- m theta_k + (1 - m) theta_q`, parameters only.
 
     Running statistics are the key encoder's own, from the keys that it sees.
+
+    Args:
+        key_encoder: Moves.
+        query_encoder: It moves towards this one.
+        share: `1 - m`, a number or a tensor of one number, `()`, on the encoders' device.
     """
-    torch._foreach_lerp_(
-        list(key_encoder.parameters()), list(query_encoder.parameters()), 1 - momentum
-    )
+    keys: list[Tensor] = list(key_encoder.parameters())
+    queries: list[Tensor] = list(query_encoder.parameters())
+    if isinstance(share, Tensor):
+        torch._foreach_lerp_(keys, queries, [share] * len(keys))
+    else:
+        torch._foreach_lerp_(keys, queries, share)
 
 
 def info_nce(

@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections import deque
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -17,7 +18,8 @@ from passerby.pretrain.feed import Batch
 from passerby.pretrain.positives import Positives
 from passerby.pretrain.queue import Queue
 from passerby.settings import Pretrain
-from passerby.training import precision, schedule
+from passerby.training import cuda_graph, precision, schedule
+from passerby.training.cuda_graph import Captured
 from passerby.training.lars import Lars
 from passerby.training.processes import Group, Watched
 from passerby.training.upload import uploaded
@@ -65,6 +67,9 @@ class Trainer:
         # is read one step late, so that the GPU always has work while the host waits.
         self._unread: deque[tuple[Watched, int, float]] = deque()
         self._unread_at_most = 1 if group.device.type == "cuda" else 0
+        self._captured = None
+        if _fits_a_graph(arm, group):
+            self._captured = Captured(self._work_of_tensors, group.device)
         self.friendship(positives)
 
     def friendship(self, positives: Positives) -> None:
@@ -73,52 +78,96 @@ class Trainer:
         self._friends, self._cameras = uploaded(told, self.group.device)
 
     def train_step(self, batch: Batch, steps: int) -> Tensor:
-        """One step; returns `MEASURED` of this process's share, `(6,)`, on the device."""
+        """One step; returns `MEASURED` of this process's share, `(6,)`, on the device.
+
+        Raises:
+            BadInput: the loss of this step, on a GPU that of the step before, is not finite.
+        """
+        rate = learning_rate(self.arm, self.step, steps)
+        share = 1 - moco.momentum(self.arm, self.step, steps)
+        if self._captured:
+            device = self.group.device
+            changing = (torch.full((), value, device=device) for value in (rate, share))
+            parts = (getattr(batch, field.name) for field in fields(batch))
+            shared, measured = self._captured(*parts, self._friends, self._cameras, *changing)
+        else:
+            shared, measured = self._work(batch, self._friends, self._cameras, rate, share)
+        self._unread.append((Watched(shared), self.step, rate))
+        self._require_finite(self._unread_at_most)
+        self.step += 1
+        return measured
+
+    def _work(
+        self,
+        batch: Batch,
+        friends: Tensor,
+        cameras: Tensor,
+        rate: float | Tensor,
+        share: float | Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """All work of a step for the device, in the order of MoCo's Algorithm 1.
+
+        A CUDA graph can hold it: it depends on nothing that changes but its arguments, the weights,
+        the optimiser's state and the queue.
+
+        Args:
+            batch: This process's part.
+            friends: Of the positives.
+            cameras: Of the positives.
+            rate: The learning rate, a number or a tensor of one number on the device.
+            share: Of the query encoder in the key encoder's update, likewise.
+
+        Returns:
+            The mean loss of all processes, `()`, and `MEASURED` of this one, `(6,)`.
+        """
         arm, group = self.arm, self.group
-        rate = learning_rate(arm, self.step, steps)
-        momentum = moco.momentum(arm, self.step, steps)
         with precision.autocast(group.device.type, self.number_format):
             queries = self._forward_queries(batch.queries)  # n x D
         with torch.no_grad(), precision.autocast(group.device.type, self.number_format):
-            moco.follow(self.key_encoder, self.query_encoder, momentum)
+            if arm.momentum_end is None:
+                share = 1 - arm.momentum  # a number is faster than a tensor
+            moco.follow(self.key_encoder, self.query_encoder, share)
             shuffled = F.normalize(self._forward_keys(batch.keys).float())  # n x D
         keys = group.gathered(shuffled)[batch.unshuffle]  # N x D
         mine = group.share(len(keys))
+        masked = self._masked(batch.labels, batch.key_labels[mine], friends, cameras)
         losses, nearest = moco.info_nce(
-            queries,
-            keys[mine],
-            self.queue.keys,
-            arm.temperature,
-            self._masked(batch.labels, batch.key_labels[mine]),
+            queries, keys[mine], self.queue.keys, arm.temperature, masked
         )
         loss = losses.mean()
         shared = group.mean(loss)
-        self._unread.append((Watched(shared), self.step, rate))
         self.optimiser.zero_grad()
         loss.backward()
-        self._require_finite(self._unread_at_most)
         for parameters in self.optimiser.param_groups:
             parameters["lr"] = rate
         # The optimiser reads this flag on the device: a loss that is not finite updates nothing.
         self.optimiser.found_inf = (~shared.isfinite()).float()  # type: ignore[attr-defined]
         self.optimiser.step()
+        for parameters in self.optimiser.param_groups:
+            parameters["lr"] = arm.lr  # a checkpoint holds a number
         self.queue.enqueue(keys, batch.key_labels)
-        self.step += 1
-        return self._measured(loss, nearest, queries, keys, rate)
+        return shared, self._measured(loss, nearest, queries, keys, rate)
 
-    def _masked(self, labels: Tensor, key_labels: Tensor) -> Tensor | None:
+    def _work_of_tensors(self, *given: Tensor) -> tuple[Tensor, Tensor]:
+        """`_work`, the batch in parts."""
+        *parts, friends, cameras, rate, share = given
+        return self._work(Batch(*parts), friends, cameras, rate, share)
+
+    def _masked(
+        self, labels: Tensor, key_labels: Tensor, friends: Tensor, cameras: Tensor
+    ) -> Tensor | None:
         """Which keys of the queue are no negatives, `(n, K)`."""
         masked = None
         if self.arm.mask_positives:
-            masked = moco.no_negatives(labels, self.queue.labels, self._friends)
+            masked = moco.no_negatives(labels, self.queue.labels, friends)
         if self.arm.negatives == "camera":
-            there = moco.elsewhere(key_labels, self.queue.labels, self._cameras)
+            there = moco.elsewhere(key_labels, self.queue.labels, cameras)
             masked = there if masked is None else masked | there
         return masked
 
     @torch.no_grad()
     def _measured(
-        self, loss: Tensor, nearest: Tensor, queries: Tensor, keys: Tensor, rate: float
+        self, loss: Tensor, nearest: Tensor, queries: Tensor, keys: Tensor, rate: float | Tensor
     ) -> Tensor:
         directions = self.group.gathered(F.normalize(queries.float()))  # N x D
         return torch.stack(
@@ -128,7 +177,7 @@ class Trainer:
                 measures.spread(directions),
                 measures.alignment(directions, keys),
                 measures.uniformity(directions),
-                torch.full_like(loss, rate),
+                torch.ones_like(loss) * rate,
             ]
         )
 
@@ -203,6 +252,8 @@ class Trainer:
         parts = local.split([buffer.numel() for buffer in buffers])
         for buffer, part in zip(buffers, parts, strict=True):
             buffer.copy_(part.view_as(buffer))
+        if self._captured:
+            self._captured.forget()  # the optimiser has other tensors now
 
     def _local(self) -> list[Tensor]:
         """Running statistics: each process has its own, of what it saw."""
@@ -240,6 +291,13 @@ def _compiled(encoder: moco.Encoder, wanted: bool) -> nn.Module:
     return torch.compile(encoder) if wanted else encoder  # type: ignore[return-value]
 
 
+def _fits_a_graph(arm: Pretrain, group: Group) -> bool:
+    """Whether the work of a step is captured in a CUDA graph."""
+    # Collectives and what torch.compile makes have not been captured.
+    alone_on_gpu = group.world == 1 and group.device.type == "cuda"
+    return alone_on_gpu and not arm.compile and cuda_graph.is_wanted()
+
+
 def _require_whole_shares(arm: Pretrain, group: Group) -> None:
     """Refuse sub-batches that would differ in size, or lie in two processes."""
     if arm.bn_groups % group.world:
@@ -249,8 +307,10 @@ def _require_whole_shares(arm: Pretrain, group: Group) -> None:
         )
 
 
-def _distributed(encoder: nn.Module, group: Group) -> DistributedDataParallel:
+def _distributed(encoder: nn.Module, group: Group) -> nn.Module:
     """The encoder whose gradients are the mean of all processes'."""
+    if group.world == 1:
+        return encoder
     with warnings.catch_warnings():
         # torch renames `broadcast_buffers`, whose new name older releases do not know.
         warnings.simplefilter("ignore", FutureWarning)

@@ -1,6 +1,6 @@
 """The group of processes that train together: one code path for 1..n of them.
 
-A group of one is a group: the same collectives run in it and cost next to nothing.
+A group of one is a group: its collectives give the process its own tensors, without the library.
 """
 
 import contextlib
@@ -40,12 +40,16 @@ class Group:
 
     def gathered(self, mine: Tensor) -> Tensor:
         """Everybody's `(n, ...)` one behind the other, `(R n, ...)`; no gradient flows."""
+        if self.world == 1:
+            return mine.detach().clone()
         parts = [torch.empty_like(mine) for _ in range(self.world)]
         dist.all_gather(parts, mine.contiguous())
         return torch.cat(parts)
 
     def mean(self, mine: Tensor) -> Tensor:
         """The mean of everybody's tensor, the same bits everywhere; no gradient flows."""
+        if self.world == 1:
+            return mine.detach().clone()
         # On the device, and back: NCCL knows no tensor that lies elsewhere.
         total = mine.detach().to(self.device, copy=True)
         dist.all_reduce(total)
