@@ -40,16 +40,6 @@ FORM = batchnorm._form
 MODE = fake.install()
 
 
-class Alone(Group):
-    """One process without a process group."""
-
-    def gathered(self, mine):
-        return mine.clone()
-
-    def mean(self, mine):
-        return mine.clone()
-
-
 class Unread:
     """Stands for a loss that is copied to the host; a fake one has no value."""
 
@@ -69,7 +59,6 @@ def fused_sgd(parameters, gradients, buffers, found_inf=None, **options):
 
 
 trainer.Watched = Unread
-trainer._distributed = lambda encoder, group: encoder
 torch._fused_sgd_ = fused_sgd
 torch.nn.utils.skip_init = lambda kind, *args, **options: kind(*args, **options | {"device": "cpu"})
 upload._page_locked = lambda count, device: torch.empty(count, dtype=torch.uint8)
@@ -94,7 +83,7 @@ def made(asked: dict, folder: Path) -> tuple[Trainer, Feed, Feed]:
     crops = CropSet.of(CropStore(folder / "crops.lmdb"))
     arm = Pretrain(**asked["pretrain"], monitor=Monitor(benchmark="none", every_epochs=0))
     encoder = Encoder(architecture=asked["architecture"], last_stride=asked.get("last_stride", 2))
-    group = Alone(0, 1, fake.CUDA)
+    group = Group(0, 1, fake.CUDA)
     kind = positives.kind(arm, crops)
     network = moco.seeded(backbones.build(encoder, 0), arm.dim, arm.mlp, 0)
     fake.moved(network, fake.CUDA, channels_last=True).to = lambda *args, **options: network
