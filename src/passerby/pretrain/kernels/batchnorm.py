@@ -42,7 +42,7 @@ def _store_sums(sums, first, second, channels, column):
     tl.store(sums + half + out, tl.sum(second, 0), there)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["steps"])
 def sum_moments(
     x,
     sums,
@@ -199,7 +199,7 @@ def _reached(gradient, y, place, inside, RELU: tl.constexpr):
     return value
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["steps"])
 def sum_gradients(
     gradient,
     x,
