@@ -176,3 +176,21 @@ def test_equal_maps_give_equal_bytes(device: torch.device, form: Form) -> None:
     one, other = (passed(form, values, torch.bfloat16, device, 4, True) for _ in range(2))
     for name, tensor in one.items():
         assert torch.equal(tensor, other[name]), name
+
+
+@on_gpu
+def test_programs_that_take_many_steps_give_the_same_map(
+    device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape = SHAPES[3]
+    values = given(shape, torch.bfloat16, residual=True)
+    given_all = batchnorm_triton.normalise, values, torch.bfloat16, device, 4, False
+    one = passed(*given_all)
+    monkeypatch.setattr(batchnorm_triton, "_SUM_PROGRAMS", 8)
+    rows = shape[0] // 4 * shape[2] * shape[3]
+    steps, constants, _ = batchnorm_triton._slices(rows, shape[1], 4, 4)
+    assert steps == 16
+    assert constants["EVEN"]
+    other = passed(*given_all)
+    for name, tensor in one.items():
+        assert off(other[name], tensor) < 2**-8, name

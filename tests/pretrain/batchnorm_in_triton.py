@@ -9,8 +9,11 @@ from torch import Tensor
 from passerby.pretrain import batchnorm, batchnorm_triton
 from passerby.pretrain.batchnorm_triton import Norm
 
-SHAPES = [(12, 5), (32, 130), (16, 40, 4, 3), (8, 130, 7, 5), (16, 40, 8, 8)]
-"""In the last two, groups are cut into up to eight slices."""
+UNEVEN = [(12, 5), (32, 130), (16, 40, 4, 3), (8, 130, 7, 5), (16, 40, 8, 8)]
+"""Their groups are not whole numbers of tiles, so the kernels use masks."""
+EVEN = [(16, 64, 8, 8), (16, 256, 4, 4)]
+PROGRAMS = 8
+"""Programs that add up: so few that in the larger maps each takes several steps."""
 
 
 def passed(form, dtype: torch.dtype, shape: tuple[int, ...], groups: int, residual, relu):
@@ -56,8 +59,10 @@ def interpreted() -> dict[str, float]:
     There is no ReLU in bfloat16: where rounding changes the sign of a value, its gradient changes
     in every form of the function.
     """
+    batchnorm_triton._SUM_PROGRAMS = PROGRAMS
     found = {}
-    for shape, groups, residual, relu in product(SHAPES, (1, 4), (False, True), (False, True)):
+    choices = (1, 4), (False, True), (False, True)
+    for shape, groups, residual, relu in product(UNEVEN + EVEN, *choices):
         given = shape, groups, residual, relu
         wanted = passed(batchnorm.by_chunks, torch.float64, *given)
         ours = passed(batchnorm_triton.normalise, torch.float32, *given)
@@ -76,22 +81,31 @@ def compiled() -> dict[str, dict[str, int]]:
 
     tile = {"ROWS": 16, "COLUMNS": 128}
     whole = {"HAS_RESIDUAL": True, "RELU": True, "TILES": 4, **tile}
-    finish = {"SLICES": 512, "COLUMNS": 8}
-    of_kernel = {
-        "sum_moments": (kernels.sum_moments, tile),
-        "finish_moments": (kernels.finish_moments, finish),
-        "normalise": (kernels.normalise, whole),
-        "sum_gradients": (kernels.sum_gradients, {"RELU": True, **tile}),
-        "finish_gradients": (kernels.finish_gradients, finish),
-        "propagate": (kernels.propagate, whole),
-    }
     maps = ("x", "y", "gradient", "residual", "of_x", "of_residual")
     vectors = ("sums", "mean", "inverse_std", "running_mean", "running_var", "weight", "bias")
     types = dict.fromkeys(maps, "*bf16")
     types |= dict.fromkeys((*vectors, "totals", "of_weight", "of_bias"), "*fp32")
-    types |= dict.fromkeys(("rows", "channels", "groups", "slices", "slice_rows"), "i32")
+    types |= dict.fromkeys(("rows", "channels", "groups", "steps"), "i32")
     types |= dict.fromkeys(("eps", "momentum"), "fp32")
-    return triton_samples.needs(of_kernel, types, warps=4)
+    of_kernel = {
+        "normalise": (kernels.normalise, whole),
+        "propagate": (kernels.propagate, whole),
+    }
+    for rows in (65536, 65535):
+        _, moments, _ = batchnorm_triton._slices(rows, 256, 8, batchnorm_triton._MOMENT_TILES)
+        _, gradients, _ = batchnorm_triton._slices(rows, 256, 8, batchnorm_triton._GRADIENT_TILES)
+        of_kernel[f"sum_moments, {rows} rows"] = kernels.sum_moments, moments
+        gradients = {"RELU": True, **gradients}
+        of_kernel[f"sum_gradients, {rows} rows"] = kernels.sum_gradients, gradients
+    of_finish = dict(batchnorm_triton._FINISH)
+    warps = of_finish.pop("num_warps")
+    finish = {"GROUPS": 8, "SLICES": batchnorm_triton._SUM_PROGRAMS // 8, **of_finish}
+    finishing = {
+        "finish_moments": (kernels.finish_moments, finish),
+        "finish_gradients": (kernels.finish_gradients, finish),
+    }
+    others = triton_samples.needs(of_kernel, types, warps=4)
+    return others | triton_samples.needs(finishing, types, warps)
 
 
 if __name__ == "__main__":

@@ -20,10 +20,15 @@ _TILE = 2048
 _TILES = 4
 """Tiles that a program normalises one after the other, with the same statistics."""
 _MOST_COLUMNS = 128
-_MOST_SLICES = 512
-_ENOUGH_PROGRAMS = 2048
-"""Programs that keep the largest GPUs busy (an H200 runs about 2,100 of them at a time)."""
-_FINISH_COLUMNS = 8
+_SUM_TILE = 1024
+"""Values of a tile of the kernels that add up: 8 for each of a program's 128 threads."""
+_MOMENT_TILES = 4
+"""Tiles that a program loads at once, to have enough memory accesses under way."""
+_GRADIENT_TILES = 2
+"""The same for gradients, where a tile is one of two or three maps."""
+_SUM_PROGRAMS = 1024
+"""Programs that add up; an H100 runs 1,056 of them at a time, so that all begin at once."""
+_FINISH = {"COLUMNS": 8, "num_warps": 8}
 
 _library = torch.library.Library("passerby", "FRAGMENT")
 _library.define(
@@ -109,15 +114,15 @@ def _forward(x: Tensor, residual: Tensor | None, *layer: Any) -> tuple[Tensor, T
     rows, channels = _rows(x, groups), x.shape[1]
     residual = None if residual is None else _laid_out(residual, x)
     y, mean, inverse_std = _forward_outputs(x, groups)
-    slices, slice_rows, tile, grid = _cut(rows, channels, groups)
-    sums = x.new_empty((2, groups, slices, channels), dtype=torch.float32)
+    tile, grid = _tiles(rows, channels, groups)
+    steps, sum_tile, sum_grid = _slices(rows, channels, groups, _MOMENT_TILES)
+    sums = x.new_empty((2, groups, sum_grid[0], channels), dtype=torch.float32)
     with kernels.on(x):
-        triton.sum_moments[slices, groups, grid[2]](
-            x, sums, rows, channels, slices, slice_rows, **tile
-        )
-        triton.finish_moments[_blocks(channels, _FINISH_COLUMNS),](
+        triton.sum_moments[sum_grid](x, sums, rows, channels, steps, **sum_tile)
+        triton.finish_moments[_blocks(channels, _FINISH["COLUMNS"]),](
             x, sums, mean, inverse_std, norm.running_mean, norm.running_var, rows, channels,
-            groups, norm.eps, norm.momentum, SLICES=slices, COLUMNS=_FINISH_COLUMNS,
+            groups, norm.eps, norm.momentum, GROUPS=_power_of_2(groups), SLICES=sum_grid[0],
+            **_FINISH,
         )  # fmt: skip
         triton.normalise[grid](
             x, x if residual is None else residual, mean, inverse_std, norm.weight, norm.bias, y,
@@ -143,17 +148,17 @@ def _backward(
     of_x, of_residual, of_weight, of_bias = _backward_outputs(
         gradient, x, y, mean, inverse_std, weight, residual, relu
     )
-    slices, slice_rows, tile, grid = _cut(rows, channels, groups)
-    sums = x.new_empty((2, groups, slices, channels), dtype=torch.float32)
+    tile, grid = _tiles(rows, channels, groups)
+    steps, sum_tile, sum_grid = _slices(rows, channels, groups, _GRADIENT_TILES)
+    sums = x.new_empty((2, groups, sum_grid[0], channels), dtype=torch.float32)
     totals = x.new_empty((2, groups, channels), dtype=torch.float32)
     with kernels.on(x):
-        triton.sum_gradients[slices, groups, grid[2]](
-            gradient, x, y, mean, inverse_std, sums, rows, channels, slices, slice_rows,
-            RELU=relu, **tile,
-        )  # fmt: skip
-        triton.finish_gradients[_blocks(channels, _FINISH_COLUMNS),](
+        triton.sum_gradients[sum_grid](
+            gradient, x, y, mean, inverse_std, sums, rows, channels, steps, RELU=relu, **sum_tile
+        )
+        triton.finish_gradients[_blocks(channels, _FINISH["COLUMNS"]),](
             sums, totals, of_weight, of_bias, channels, groups,
-            SLICES=slices, COLUMNS=_FINISH_COLUMNS,
+            GROUPS=_power_of_2(groups), SLICES=sum_grid[0], **_FINISH,
         )  # fmt: skip
         triton.propagate[grid](
             gradient, x, y, mean, inverse_std, weight, totals, of_x,
@@ -203,28 +208,53 @@ def _laid_out(values: Tensor, like: Tensor) -> Tensor:
     return values.to(like.dtype).contiguous(memory_format=order)
 
 
-def _cut(
-    rows: int, channels: int, groups: int
-) -> tuple[int, int, dict[str, int], tuple[int, int, int]]:
-    """How the matrix of a group is divided between programs.
-
-    Returns:
-        Number of slices of a group, a power of 2; number of rows of a slice; size of the tile that
-        a program works on at a time; and the grid of programs that cover all tiles.
+def _tiles(rows: int, channels: int, groups: int) -> tuple[dict[str, int], tuple[int, int, int]]:
+    """Size of a tile of the kernels that work on each value, and the grid that covers the map.
 
     Example:
-        >>> _cut(rows=65536, channels=256, groups=8)
-        (128, 512, {'ROWS': 16, 'COLUMNS': 128}, (1024, 8, 2))
+        >>> _tiles(rows=65536, channels=256, groups=8)
+        ({'ROWS': 16, 'COLUMNS': 128}, (1024, 8, 2))
     """
-    columns = min(_MOST_COLUMNS, 1 << (channels - 1).bit_length())
+    columns = min(_MOST_COLUMNS, _power_of_2(channels))
     tile_rows = _TILE // columns
-    across = _blocks(channels, columns)
-    useful = max(rows // (4 * tile_rows), 1)
-    wanted = min(_MOST_SLICES, useful, max(_ENOUGH_PROGRAMS // (groups * across), 1))
+    grid = _blocks(rows, tile_rows * _TILES), groups, _blocks(channels, columns)
+    return {"ROWS": tile_rows, "COLUMNS": columns}, grid
+
+
+def _slices(
+    rows: int, channels: int, groups: int, tiles: int
+) -> tuple[int, dict[str, int], tuple[int, int, int]]:
+    """How the matrix of a group is divided between the programs that add it up.
+
+    Args:
+        rows: Of a group.
+        channels: Of the map.
+        groups: Number of groups.
+        tiles: Number of tiles that a program loads in a step.
+
+    Returns:
+        Number of steps of a program; constants of the kernel; and its grid: slices of a group, a
+        power of 2, by groups by blocks of columns.
+
+    Example:
+        >>> _slices(rows=65536, channels=256, groups=8, tiles=4)
+        (32, {'ROWS': 8, 'COLUMNS': 128, 'TILES': 4, 'EVEN': True}, (64, 8, 2))
+    """
+    columns = min(_MOST_COLUMNS, _power_of_2(channels))
+    tile_rows, across = _SUM_TILE // columns, _blocks(channels, columns)
+    chunks = _blocks(rows, tiles * tile_rows)
+    wanted = max(min(chunks, _SUM_PROGRAMS // (groups * across)), 1)
     slices = 1 << (wanted.bit_length() - 1)
-    grid = _blocks(rows, tile_rows * _TILES), groups, across
-    return slices, _blocks(rows, slices), {"ROWS": tile_rows, "COLUMNS": columns}, grid
+    steps = _blocks(chunks, slices)
+    even = steps * slices * tiles * tile_rows == rows and across * columns == channels
+    constants = {"ROWS": tile_rows, "COLUMNS": columns, "TILES": tiles, "EVEN": even}
+    return steps, constants, (slices, groups, across)
 
 
 def _blocks(count: int, each: int) -> int:
     return -(-count // each)
+
+
+def _power_of_2(least: int) -> int:
+    """The smallest power of 2 that is not below a number."""
+    return 1 << (least - 1).bit_length()

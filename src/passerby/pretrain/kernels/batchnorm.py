@@ -6,43 +6,85 @@ rows `g R` to `(g + 1) R - 1`. A group's rows are cut into `S` slices, so that t
 programs for the whole GPU; each program adds up its slice, and a second kernel adds the slices up
 in their order. No atomics are used, so equal inputs give equal sums.
 """
-# Triton gives arguments their types, when it compiles a kernel.
-# mypy: disable-error-code="no-untyped-def"
+# Triton gives arguments and variables their types, when it compiles a kernel.
+# mypy: disable-error-code="no-untyped-def,assignment,var-annotated"
 
 import triton
 import triton.language as tl
 
 
 @triton.jit
+def _loaded(pointers, inside, otherwise, EVEN: tl.constexpr):
+    """Load the values that are inside the matrix; `EVEN` says that all are."""
+    return tl.load(pointers) if EVEN else tl.load(pointers, inside, otherwise)
+
+
+@triton.jit
+def _first_row(step, steps, CHUNK: tl.constexpr):
+    """The row of the group at which a program's chunk of `CHUNK` rows begins.
+
+    Program `s` of the `S` of a group works on the chunks `s`, `s + S`, `s + 2 S` and so on, so all
+    programs read neighbouring memory at any time. The last chunk comes first: of a large map, the
+    end was written last and is still in the GPU's cache. The next kernel then begins with the rows
+    that were read last here.
+    """
+    return ((steps - 1 - step) * tl.num_programs(0) + tl.program_id(0)) * CHUNK
+
+
+@triton.jit
+def _store_sums(sums, first, second, channels, column):
+    """Add up the rows of both tiles, and store them as those of this program's slice."""
+    slices = tl.num_programs(0)
+    out = (tl.program_id(1) * slices + tl.program_id(0)) * channels + column
+    there = column < channels
+    tl.store(sums + out, tl.sum(first, 0), there)
+    half = tl.num_programs(1) * slices * channels
+    tl.store(sums + half + out, tl.sum(second, 0), there)
+
+
+@triton.jit(do_not_specialize=["steps"])
 def sum_moments(
-    x, sums, rows, channels, slices, slice_rows, ROWS: tl.constexpr, COLUMNS: tl.constexpr
+    x,
+    sums,
+    rows,
+    channels,
+    steps,
+    EVEN: tl.constexpr,
+    TILES: tl.constexpr,
+    ROWS: tl.constexpr,
+    COLUMNS: tl.constexpr,
 ):
     """Sums of `x - k` and `(x - k)^2` over a slice; `k` is the first row of the group.
 
     The shift by a value of the group's own keeps the variance exact where the mean is far from 0.
+    In each of its `steps`, a program loads `TILES` tiles before it computes with the first, to have
+    enough memory accesses under way. `EVEN` says that the tiles of all programs cover the group
+    exactly; then no masks are needed.
+
     `sums`: float32 `(2, G, S, C)`. Grid: `(S, G, ceil(C / COLUMNS))`.
     """
-    part, group = tl.program_id(0), tl.program_id(1)
+    line = tl.arange(0, ROWS)[:, None]
     column = tl.program_id(2) * COLUMNS + tl.arange(0, COLUMNS)
-    there = column < channels
-    base = x + group.to(tl.int64) * rows * channels
-    shift = tl.load(base + column, there, 0.0).to(tl.float32)
+    there = (column < channels)[None, :]
+    place = line * channels + column[None, :]
+    base = x + tl.program_id(1).to(tl.int64) * rows * channels
+    # The same row for all lines of a tile: each thread then has the values that it needs.
+    shift = _loaded(base + (line * 0 + column[None, :]), (line >= 0) & there, 0.0, EVEN)
     first = tl.zeros([ROWS, COLUMNS], tl.float32)
     second = tl.zeros([ROWS, COLUMNS], tl.float32)
-    begin = part * slice_rows
-    end = tl.minimum(begin + slice_rows, rows)
-    for at in range(begin, end, ROWS):
-        row = at + tl.arange(0, ROWS)
-        inside = (row < end)[:, None] & there[None, :]
-        place = row.to(tl.int64)[:, None] * channels + column[None, :]
-        value = tl.load(base + place, inside, 0.0).to(tl.float32) - shift[None, :]
-        value = tl.where(inside, value, 0.0)
-        first += value
-        second += value * value
-    out = (group * slices + part) * channels + column
-    tl.store(sums + out, tl.sum(first, 0), there)
-    half = tl.num_programs(1) * slices * channels
-    tl.store(sums + half + out, tl.sum(second, 0), there)
+    for step in range(steps):
+        row = _first_row(step, steps, TILES * ROWS)
+        values = ()
+        for tile in tl.static_range(TILES):
+            start = row + tile * ROWS
+            inside = (start + line < rows) & there
+            at = base + start.to(tl.int64) * channels + place
+            values += (_loaded(at, inside, shift, EVEN),)
+        for tile in tl.static_range(TILES):
+            value = values[tile].to(tl.float32) - shift.to(tl.float32)
+            first += value
+            second += value * value
+    _store_sums(sums, first, second, channels, column)
 
 
 @triton.jit
@@ -58,40 +100,48 @@ def finish_moments(
     groups,
     eps,
     momentum,
+    GROUPS: tl.constexpr,
     SLICES: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
     """Mean and 1 / std of each group, `(G, C)`; updates the running statistics.
 
     The mean over the groups is what the running statistics are updated with.
+    `GROUPS`: the number of groups, or the next power of 2.
 
     Grid: `(ceil(C / COLUMNS),)`.
     """
+    group = tl.arange(0, GROUPS)[:, None]
     column = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
+    inside = (group < groups) & (column < channels)[None, :]
+    start = tl.load(x + group.to(tl.int64) * rows * channels + column[None, :], inside, 0.0)
+    first, second = _added_slices(sums, channels, groups, column, GROUPS, SLICES)
+    offset = first / rows
+    group_mean = tl.where(inside, start.to(tl.float32) + offset, 0.0)
+    group_var = tl.where(inside, tl.maximum(second / rows - offset * offset, 0.0), 0.0)
+    of_group = group * channels + column[None, :]
+    tl.store(mean + of_group, group_mean, inside)
+    tl.store(inverse_std + of_group, 1.0 / tl.sqrt(group_var + eps), inside)
     there = column < channels
-    part = tl.arange(0, SLICES)[:, None] * channels + column[None, :]
-    half = groups * SLICES * channels
-    total_mean = tl.zeros([COLUMNS], tl.float32)
-    total_var = tl.zeros([COLUMNS], tl.float32)
-    for group in range(groups):
-        at = group * SLICES * channels + part
-        first = tl.sum(tl.load(sums + at, there[None, :], 0.0), 0)
-        second = tl.sum(tl.load(sums + half + at, there[None, :], 0.0), 0)
-        start = tl.load(x + tl.cast(group, tl.int64) * rows * channels + column, there, 0.0)
-        offset = first / rows
-        group_mean = start.to(tl.float32) + offset
-        group_var = tl.maximum(second / rows - offset * offset, 0.0)
-        tl.store(mean + group * channels + column, group_mean, there)
-        tl.store(inverse_std + group * channels + column, 1.0 / tl.sqrt(group_var + eps), there)
-        total_mean += group_mean
-        total_var += group_var
-    unbiased = rows / (rows - 1.0)
     old_mean = tl.load(running_mean + column, there, 0.0)
     old_var = tl.load(running_var + column, there, 0.0)
-    new_mean = old_mean + momentum * (total_mean / groups - old_mean)
-    new_var = old_var + momentum * (total_var / groups * unbiased - old_var)
+    unbiased = rows / (rows - 1.0)
+    new_mean = old_mean + momentum * (tl.sum(group_mean, 0) / groups - old_mean)
+    new_var = old_var + momentum * (tl.sum(group_var, 0) / groups * unbiased - old_var)
     tl.store(running_mean + column, new_mean, there)
     tl.store(running_var + column, new_var, there)
+
+
+@triton.jit
+def _added_slices(sums, channels, groups, column, GROUPS: tl.constexpr, SLICES: tl.constexpr):
+    """Both sums of each group over its slices, `(GROUPS, COLUMNS)`; all are loaded at once."""
+    group = tl.arange(0, GROUPS)[:, None, None]
+    part = tl.arange(0, SLICES)[None, :, None]
+    inside = (group < groups) & (part >= 0) & (column < channels)[None, None, :]
+    at = (group * SLICES + part) * channels + column[None, None, :]
+    first = tl.load(sums + at, inside, 0.0)
+    second = tl.load(sums + groups * SLICES * channels + at, inside, 0.0)
+    return tl.sum(first, 1), tl.sum(second, 1)
 
 
 @triton.jit
@@ -149,7 +199,7 @@ def _reached(gradient, y, place, inside, RELU: tl.constexpr):
     return value
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["steps"])
 def sum_gradients(
     gradient,
     x,
@@ -159,39 +209,48 @@ def sum_gradients(
     sums,
     rows,
     channels,
-    slices,
-    slice_rows,
+    steps,
     RELU: tl.constexpr,
+    EVEN: tl.constexpr,
+    TILES: tl.constexpr,
     ROWS: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
     """Sums over a slice of the gradient, and of the gradient times the normalised value.
 
+    `steps`, `TILES` and `EVEN` are those of `sum_moments`.
+
     `sums`: float32 `(2, G, S, C)`. Grid: `(S, G, ceil(C / COLUMNS))`.
     """
-    part, group = tl.program_id(0), tl.program_id(1)
+    line = tl.arange(0, ROWS)[:, None]
     column = tl.program_id(2) * COLUMNS + tl.arange(0, COLUMNS)
-    there = column < channels
-    of_group = group * channels + column
-    centre = tl.load(mean + of_group, there, 0.0)
-    scale = tl.load(inverse_std + of_group, there, 0.0)
+    there = (column < channels)[None, :]
+    place = line * channels + column[None, :]
+    # The same values for all lines of a tile: each thread then has those that it needs.
+    of_group = tl.program_id(1) * channels + (line * 0 + column[None, :])
+    centre = _loaded(mean + of_group, (line >= 0) & there, 0.0, EVEN)
+    group_start = tl.program_id(1).to(tl.int64) * rows
     first = tl.zeros([ROWS, COLUMNS], tl.float32)
     second = tl.zeros([ROWS, COLUMNS], tl.float32)
-    begin = part * slice_rows
-    end = tl.minimum(begin + slice_rows, rows)
-    start = group.to(tl.int64) * rows
-    for at in range(begin, end, ROWS):
-        row = at + tl.arange(0, ROWS)
-        inside = (row < end)[:, None] & there[None, :]
-        place = (start + row)[:, None] * channels + column[None, :]
-        reached = _reached(gradient, y, place, inside, RELU)
-        value = tl.load(x + place, inside, 0.0).to(tl.float32) - centre[None, :]
-        first += reached
-        second += reached * value
-    out = (group * slices + part) * channels + column
-    tl.store(sums + out, tl.sum(first, 0), there)
-    half = tl.num_programs(1) * slices * channels
-    tl.store(sums + half + out, tl.sum(second, 0) * scale, there)
+    for step in range(steps):
+        row = _first_row(step, steps, TILES * ROWS)
+        gradients, values, outputs = (), (), ()
+        for tile in tl.static_range(TILES):
+            start = row + tile * ROWS
+            inside = (start + line < rows) & there
+            at = (group_start + start) * channels
+            gradients += (_loaded(gradient + at + place, inside, 0.0, EVEN),)
+            values += (_loaded(x + at + place, inside, 0.0, EVEN),)
+            if RELU:
+                outputs += (_loaded(y + at + place, inside, 0.0, EVEN),)
+        for tile in tl.static_range(TILES):
+            reached = gradients[tile].to(tl.float32)
+            if RELU:
+                reached = tl.where(outputs[tile].to(tl.float32) > 0, reached, 0.0)
+            first += reached
+            second += reached * (values[tile].to(tl.float32) - centre)
+    scale = _loaded(inverse_std + of_group, (line >= 0) & there, 0.0, EVEN)
+    _store_sums(sums, first, second * scale, channels, column)
 
 
 @triton.jit
@@ -202,29 +261,26 @@ def finish_gradients(
     of_bias,
     channels,
     groups,
+    GROUPS: tl.constexpr,
     SLICES: tl.constexpr,
     COLUMNS: tl.constexpr,
 ):
     """Both sums of each group, `totals` float32 `(2, G, C)`; gradients of weight and bias.
 
+    `GROUPS`: the number of groups, or the next power of 2.
+
     Grid: `(ceil(C / COLUMNS),)`.
     """
+    group = tl.arange(0, GROUPS)[:, None]
     column = tl.program_id(0) * COLUMNS + tl.arange(0, COLUMNS)
     there = column < channels
-    part = tl.arange(0, SLICES)[:, None] * channels + column[None, :]
-    half = groups * SLICES * channels
-    all_first = tl.zeros([COLUMNS], tl.float32)
-    all_second = tl.zeros([COLUMNS], tl.float32)
-    for group in range(groups):
-        at = group * SLICES * channels + part
-        first = tl.sum(tl.load(sums + at, there[None, :], 0.0), 0)
-        second = tl.sum(tl.load(sums + half + at, there[None, :], 0.0), 0)
-        tl.store(totals + group * channels + column, first, there)
-        tl.store(totals + (groups + group) * channels + column, second, there)
-        all_first += first
-        all_second += second
-    tl.store(of_weight + column, all_second, there)
-    tl.store(of_bias + column, all_first, there)
+    inside = (group < groups) & there[None, :]
+    first, second = _added_slices(sums, channels, groups, column, GROUPS, SLICES)
+    of_group = group * channels + column[None, :]
+    tl.store(totals + of_group, first, inside)
+    tl.store(totals + groups * channels + of_group, second, inside)
+    tl.store(of_weight + column, tl.sum(second, 0), there)
+    tl.store(of_bias + column, tl.sum(first, 0), there)
 
 
 @triton.jit
