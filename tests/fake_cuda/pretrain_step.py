@@ -22,6 +22,7 @@ from passerby.pretrain import (
     batchnorm_triton,
     features,
     kernels,
+    maxpool_triton,
     moco,
     positives,
     trainer,
@@ -64,7 +65,7 @@ torch.nn.utils.skip_init = lambda kind, *args, **options: kind(*args, **options 
 upload._page_locked = lambda count, device: torch.empty(count, dtype=torch.uint8)
 kernels.is_available = lambda: True
 # A fake convolution of a CPU build does not keep the memory order, as cuDNN does.
-batchnorm_triton.fits = lambda x: True
+batchnorm_triton.fits = maxpool_triton.fits = lambda x: True
 
 
 def forward_only(trained: Trainer) -> None:

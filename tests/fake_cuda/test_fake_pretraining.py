@@ -47,6 +47,7 @@ def test_a_step_of_a_resnet50_gives_a_gpu_few_operations(on_fake_gpu):
     views = launches(feed)
     assert 0 < views <= 60
     assert step["of"]["grouped_norm"] == 2 * 53
+    assert step["of"]["maxpool"] == 2
     # The gradients that the program lays down in the place of a backward pass are no operations.
     step = launches(step) - step["of"]["zeros_like"] + backward
     assert 500 < step + views <= 2200

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from passerby.pretrain import batchnorm_triton, kernels
+from passerby.pretrain import batchnorm_triton, kernels, maxpool
 from passerby.pretrain.batchnorm_triton import Norm
 from passerby.vision import torchvision
 
@@ -149,12 +149,17 @@ def grouped(module: nn.Module, groups: int) -> nn.Module:
 
     In torchvision's stem and residual blocks the new layer also computes the ReLU that follows, and
     in residual blocks the sum.
+
+    The function also does what its name does not say: it puts a `maxpool.MaxPool` in the place of
+    the max pooling of torchvision's stem. This is the same function, but faster on a GPU.
     """
     stem = isinstance(module, torchvision.models.ResNet)
     relu = stem or type(module) in _FUSED
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
             setattr(module, name, GroupedBatchNorm(child, groups, relu))
+        elif stem and maxpool.is_known(child):
+            setattr(module, name, maxpool.MaxPool())
         else:
             grouped(child, groups)
     if stem:
