@@ -53,9 +53,17 @@ def test_which_form_is_used_follows_from_the_device_and_the_map(monkeypatch):
 
 def test_a_compiled_layer_uses_torchs_operation(monkeypatch):
     monkeypatch.setattr(kernels, "is_available", lambda: True)
-    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    ordered = torch.empty(4, 3, 6, 5, device="meta", memory_format=torch.channels_last)
-    assert maxpool._form(ordered) is maxpool.plain
+    compiled = []
+
+    def backend(graph, inputs):
+        compiled.append(graph.code)
+        return graph
+
+    x = torch.empty(4, 3, 6, 5, device="meta").contiguous(memory_format=torch.channels_last)
+    torch.compile(MaxPool(), backend=backend, fullgraph=True)(x)
+    (code,) = compiled
+    assert "max_pool2d" in code
+    assert "passerby" not in code
 
 
 @pytest.mark.parametrize("channels_last", [False, True])
