@@ -55,7 +55,7 @@ class Step:
 
     def limit(self, quick: bool) -> float:
         """Time limit in seconds; a quick run has a generous one, since CPUs are often busy."""
-        return max(120.0, 6 * self.quick_s) if quick else self.limit_s
+        return max(120.0, 20 * self.quick_s) if quick else self.limit_s
 
 
 STEPS = (
