@@ -26,7 +26,7 @@ class Step:
         name: Its name on the command line and in the results.
         what: What it measures, in one line.
         module: The module whose function `name` does it.
-        cost_s: Estimated duration on a GPU; nothing has been measured on a GPU yet.
+        cost_s: Estimated duration on a GPU; those of `machine` to `pretrain` follow measurements.
         limit_s: It is killed when it has taken this long.
         quick_s: Estimated duration of a quick run on a CPU.
         least_s: Shortest duration that is of use, for a step that measures as much as it has time
@@ -59,9 +59,9 @@ class Step:
 
 
 STEPS = (
-    Step("machine", "versions; how fast the card copies and multiplies", "_gpu_card", 20, 60, 4),
-    Step("tests", "the tests that need a GPU", "_gpu_tests", 90, 240, 10),
-    Step("syncs", "where a step makes the host wait for the GPU", "_gpu_step", 25, 90, 5),
+    Step("machine", "versions; how fast the card copies and multiplies", "_gpu_card", 15, 60, 4),
+    Step("tests", "the tests that need a GPU", "_gpu_tests", 150, 300, 10),
+    Step("syncs", "where a step makes the host wait for the GPU", "_gpu_step", 30, 90, 5),
     Step(
         "speeds",
         "pairs per second of passerby's pretraining",
@@ -72,13 +72,13 @@ STEPS = (
         least_s=50,
     ),
     Step("profile", "the kernels of a training step", "_gpu_step", 30, 90, 6),
-    Step("views", "views by passerby's kernels and by torch's operations", "_gpu_step", 20, 60, 5),
+    Step("views", "views by passerby's kernels and by torch's operations", "_gpu_step", 30, 90, 5),
     Step(
         "pretrain",
         "pretraining by torchrun: stopped, resumed, mined",
         "_gpu_chain",
-        120,
-        300,
+        240,
+        400,
         35,
         ("train",),
     ),
@@ -138,7 +138,7 @@ def obstacle(step: Step, left_s: float, parts: Collection[str], quick: bool) -> 
 
     Example:
         >>> obstacle(chosen("views")[0], 25, [], quick=False)
-        'needs about 20 s, and 15 s are left'
+        'needs about 30 s, and 15 s are left'
     """
     missing = [part for part in step.needs if part not in parts]
     if missing:
@@ -160,7 +160,7 @@ def seconds(step: Step, left_s: float, quick: bool) -> tuple[float, float]:
 
     Example:
         >>> seconds(chosen("views")[0], 200, quick=False)
-        (20, 60)
+        (30, 90)
         >>> seconds(chosen("speeds")[0], 75, quick=False)
         (55.0, 65.0)
         >>> seconds(chosen("longer")[0], 200, quick=False)

@@ -119,13 +119,13 @@ class Loop:
             waited_s += time.monotonic() - wait_s
             measured = trainer.train_step(batch, steps)
             self._seen += torch.cat([measured.double(), measured.new_ones(1).double()])
-            if trainer.step == steps and trainer.arm.monitor.every_epochs:
-                self._look(epoch + 1)
             if trainer.step % every == 0 or trainer.step == steps:
+                row = self._row(epoch)  # on a GPU it waits until the steps before it are done
                 took_s = time.monotonic() - begun_s
                 pairs = (trainer.step - first_step) * trainer.arm.batch / took_s
-                speed = f"{pairs:,.0f} pairs/s  data {waited_s / took_s:.0%}"
-                progress.step(0, f"{self._row(epoch)}  {speed}")
+                progress.step(0, f"{row}  {pairs:,.0f} pairs/s  data {waited_s / took_s:.0%}")
+            if trainer.step == steps and trainer.arm.monitor.every_epochs:
+                self._look(epoch + 1)
             progress.step()
             if trainer.step % _LOOK_AROUND == 0:
                 self._look_around(steps)
