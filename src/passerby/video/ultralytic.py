@@ -1,7 +1,7 @@
 """Ultralytics' YOLO, by the name of a model or from a folder that it exported.
 
 Ultralytics installs packages, talks to its maker and writes into the home folder unless told not
-to: it is told before it is imported. OpenVINO's telemetry is kept out too. (Ultralytics and its
+to, and it runs the code in a `.pt` file: it is told before it is imported. OpenVINO's telemetry is kept out too. (Ultralytics and its
 weights are AGPL-3.0; it is an optional package and nothing of it is here.)
 """
 
@@ -30,7 +30,8 @@ class Ultralytic:
         sha256: Hash that the model's file must have, if any.
 
     Raises:
-        BadInput: a package or the model is absent, the hash is another, or it knows no people.
+        BadInput: a package or the model is absent, the hash is another, it holds anything but a
+            network of Ultralytics, or it knows no people.
     """
 
     def __init__(
@@ -44,7 +45,8 @@ class Ultralytic:
             path = _fetched(home, model)
             check(path, sha256)
         with _refusing(path):
-            self.net = yolo(str(path), task="detect", verbose=False)
+            # An absolute path: of others Ultralytics may take the name for that of another file.
+            self.net = yolo(str(path.absolute()), task="detect", verbose=False)
             names = {name: number for number, name in self.net.names.items()}
         if PERSON not in names:
             raise BadInput(
@@ -73,6 +75,7 @@ class Ultralytic:
 def _imported(home: Path, offline: bool) -> Any:
     """The class `ultralytics.YOLO`, of an Ultralytics that keeps to itself."""
     home.mkdir(parents=True, exist_ok=True)
+    os.environ["ULTRALYTICS_SAFE_LOAD"] = "true"  # a .pt gives numbers and known layers, or fails
     os.environ["YOLO_AUTOINSTALL"] = "false"
     os.environ["YOLO_VERBOSE"] = "false"
     os.environ["YOLO_CONFIG_DIR"] = str(home)
@@ -89,6 +92,12 @@ def _imported(home: Path, offline: bool) -> Any:
             f"detect.method 'ultralytics' needs the package 'ultralytics' ({error}): install it as "
             "requirements/ does, or take 'yolox', which needs no other package"
         ) from None
+    if not getattr(ultralytics.utils, "SAFE_LOAD", False):
+        raise BadInput(
+            f"detect.method 'ultralytics': version {ultralytics.__version__} runs the code in models: "
+            "install the version in requirements/, and where it is imported before passerby, set "
+            "ULTRALYTICS_SAFE_LOAD=true"
+        )
     ultralytics.settings.update({"sync": False})
     return ultralytics.YOLO
 
@@ -121,11 +130,6 @@ def _refusing(path: Path) -> Iterator[None]:
         raise BadInput(
             f"detect.model: {path} needs an absent package ({error}): install passerby[detect]"
         ) from None
-    except (
-        FileNotFoundError,
-        NotImplementedError,
-        TypeError,
-        RuntimeError,
-        StopIteration,
-    ) as error:
-        raise BadInput(f"detect.model: {path}: Ultralytics cannot run it: {error}") from None
+    except Exception as error:  # all of it is Ultralytics' code, over somebody's file
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise BadInput(f"detect.model: {path}: Ultralytics cannot run it: {words}") from None
