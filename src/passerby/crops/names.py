@@ -25,7 +25,9 @@ def checked(path: Path, header: dict[str, Any]) -> tuple[list[str], list[str]]:
     sources, cameras = header.get("sources"), header.get("cameras")
     if not isinstance(sources, list) or not isinstance(cameras, list):
         raise BadInput(f"{path}: its header has no lists of sources and cameras; {_AGAIN}")
-    names = [source.get("name") if isinstance(source, dict) else None for source in sources]
+    names: list[Any] = [
+        source.get("name") if isinstance(source, dict) else None for source in sources
+    ]
     faults = [
         *_faults("source", names, lambda name: [name, *parts(name)]),
         *_faults("camera", cameras, lambda name: [name.replace("/", " ")]),  # never a folder

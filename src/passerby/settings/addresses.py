@@ -70,7 +70,9 @@ def masked(text: str) -> str:
         >>> masked("http://me:hunter2@example.org/a?v={id}&key=abc")
         'http://***@example.org/a?v={id}&key=***'
     """
-    hidden = re.sub(r"//.*@", "//***@", text, flags=re.DOTALL)  # also where a slash cuts it
+    # Up to the last `@`, since a slash in a password seems to end it earlier.
+    begin = "//" if "//" in text else ""
+    hidden = re.sub(f"{begin}.*@", f"{begin}***@", text, count=1, flags=re.DOTALL)
     return _QUERY.sub(lambda found: f"{found[1]}{found[2]}={_shown(found[3])}", hidden)
 
 

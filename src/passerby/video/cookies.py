@@ -63,7 +63,7 @@ def _fault(line: str) -> str:
         return ""
     fields = cookie.split("\t")
     if len(fields) != FIELDS:
-        return f"has {len(fields)} fields where {FIELDS} are wanted, with tabs between them"
+        return f"is not of {FIELDS} fields with tabs between them (found {len(fields)})"
     if (fields[1] == "TRUE") != fields[0].startswith("."):
         return "has TRUE in its second field, or a dot before its domain, and not both"
     if not _NUMBER.fullmatch(fields[4]):

@@ -63,12 +63,12 @@ def make(section: Detect) -> Detector:
 
 
 def _refuse_unknown_kind(path: Path) -> None:
-    """Ultralytics tells kinds of models by their names: only names with one reading are passed on."""
+    """Ultralytics tells kinds by names, and reads some names in two ways: those are refused."""
     end = next((end for end in ENDS if path.name.lower().endswith(end)), "")
-    if not end or (path.is_dir() != (end == "_openvino_model") and path.exists()):
+    if not end or (path.exists() and path.is_dir() != (end == "_openvino_model")):
         raise BadInput(
-            f"detect.model: {path}: wanted a folder called NAME_openvino_model or a file whose name "
-            f"ends with {', '.join(ENDS[:-1])}; export the model to OpenVINO or ONNX"
+            f"detect.model: {path}: wanted a folder called NAME_openvino_model, or a file whose "
+            f"name ends with {', '.join(ENDS[:-1])}; export the model to OpenVINO or ONNX"
         )
 
 

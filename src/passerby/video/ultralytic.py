@@ -1,8 +1,9 @@
-"""Ultralytics' YOLO, by the name of a model or from a folder that it exported.
+"""Ultralytics' YOLO, by the name of a model, from a file, or from a folder that it exported.
 
-Ultralytics installs packages, talks to its maker and writes into the home folder unless told not
-to, and it runs the code in a `.pt` file: it is told before it is imported. OpenVINO's telemetry is kept out too. (Ultralytics and its
-weights are AGPL-3.0; it is an optional package and nothing of it is here.)
+Ultralytics installs packages, talks to its maker, writes into the home folder and runs the code in
+`.pt` files unless told not to: it is told before it is imported. OpenVINO's telemetry is kept out
+too. (Ultralytics and its weights are AGPL-3.0; it is an optional package and nothing of it is
+here.)
 """
 
 import contextlib
@@ -94,9 +95,9 @@ def _imported(home: Path, offline: bool) -> Any:
         ) from None
     if not getattr(ultralytics.utils, "SAFE_LOAD", False):
         raise BadInput(
-            f"detect.method 'ultralytics': version {ultralytics.__version__} runs the code in models: "
-            "install the version in requirements/, and where it is imported before passerby, set "
-            "ULTRALYTICS_SAFE_LOAD=true"
+            f"detect.method 'ultralytics': version {ultralytics.__version__} would run the code in "
+            "models: install the version in requirements/, and set ULTRALYTICS_SAFE_LOAD=true "
+            "where it is imported before passerby"
         )
     ultralytics.settings.update({"sync": False})
     return ultralytics.YOLO
