@@ -77,6 +77,7 @@ def everything_below(folder: Path) -> bytes:
     return b"".join(p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["plain", "$HOME and %(id)s"])
 def test_a_name_is_filled_in_by_nobody(
     folder: str, clips: SimpleNamespace, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -92,10 +93,11 @@ def test_a_name_is_filled_in_by_nobody(
     rows = download(clips.served(), "v", "v.tsv")
     assert [row.state for row in rows] == ["ok"] * len(ids)
     assert sorted(os.listdir("v")) == sorted(f"syn+city+{id}.mp4" for id in ids)
-    assert sorted(os.listdir(root)) == ["street", "v", "v.tsv"]
+    assert sorted(os.listdir(root)) == ["scratch", "street", "v", "v.tsv"]
     assert os.listdir(tmp_path) == [folder]
 
 
+@pytest.mark.slow
 def test_an_address_with_several_videos_is_said_to_be_one(host: SimpleNamespace) -> None:
     rows = download(host.of(["two", "one"]), "v", "v.tsv")
     assert [(row.state, row.reason) for row in rows] == [
@@ -129,9 +131,7 @@ def test_a_variable_that_is_not_set_is_named_before_anything_is_asked(
     monkeypatch.delenv("STREET_TOKEN", raising=False)
     if value is not None:
         monkeypatch.setenv("STREET_TOKEN", value)
-    with pytest.raises(
-        BadInput, match=r"the environment has no STREET_TOKEN; set what"
-    ):
+    with pytest.raises(BadInput, match=r"the environment has no STREET_TOKEN; set what"):
         download(host.of(["a"], "{id}?t={env[STREET_TOKEN]}"), "v", "v.tsv")
     assert host.seen == []
 
@@ -160,6 +160,7 @@ def test_a_refused_address_does_not_show_its_secret(
     assert "literal" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_cookies_are_sent_and_never_lie_in_scratch(host: SimpleNamespace, tmp_path: Path) -> None:
     Path("cookies.txt").write_text(COOKIES)
     (tmp_path / "scratch").mkdir()
@@ -175,6 +176,7 @@ def test_cookies_are_sent_and_never_lie_in_scratch(host: SimpleNamespace, tmp_pa
     assert Path("cookies.txt").read_text() == COOKIES
 
 
+@pytest.mark.slow
 def test_bad_cookies_are_refused_before_anything_is_asked_and_spoil_nothing(
     host: SimpleNamespace,
 ) -> None:

@@ -42,6 +42,8 @@ class Ultralytic:
         path = Path(model)
         named = path.name == model and not path.exists()
         yolo = _imported(home, offline=not named or (home / model).exists())
+        if path.suffix.lower() == ".pt":
+            _refuse_unrestricted()
         if named:
             path = _fetched(home, model)
             check(path, sha256)
@@ -93,14 +95,20 @@ def _imported(home: Path, offline: bool) -> Any:
             f"detect.method 'ultralytics' needs the package 'ultralytics' ({error}): install it as "
             "requirements/ does, or take 'yolox', which needs no other package"
         ) from None
+    ultralytics.settings.update({"sync": False})
+    return ultralytics.YOLO
+
+
+def _refuse_unrestricted() -> None:
+    """An older Ultralytics, or one that was imported before ours, runs the code in a `.pt` file."""
+    import ultralytics.utils
+
     if not getattr(ultralytics.utils, "SAFE_LOAD", False):
         raise BadInput(
             f"detect.method 'ultralytics': version {ultralytics.__version__} would run the code in "
             "models: install the version in requirements/, and set ULTRALYTICS_SAFE_LOAD=true "
             "where it is imported before passerby"
         )
-    ultralytics.settings.update({"sync": False})
-    return ultralytics.YOLO
 
 
 def _fetched(home: Path, name: str) -> Path:
