@@ -114,3 +114,36 @@ def test_a_second_run_goes_on_from_what_a_killed_one_left(
     holder.wait()
     with files.scratch("stage", {"a": 1}) as folder:
         assert (folder / "half").read_text() == "done"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("", "is empty"),
+        (".", "names another folder"),
+        ("..", "names another folder"),
+        ("/abs", "holds a slash or a backslash"),
+        ("a/../b", "holds a slash or a backslash"),
+        ("a\\b", "holds a slash or a backslash"),
+        ("a\0", "holds a control character"),
+        ("a\nb", "holds a control character"),
+        ("a\x9bb", "holds a control character"),
+        ("a\u2028b", "holds a control character"),
+        ("a\u202eb", "holds a control character"),
+        ("a\ud800", "holds a control character"),
+        ("x" * 201, "has 201 bytes where 200 are the most"),
+        ("é" * 101, "has 202 bytes where 200 are the most"),
+        ("x" * 200, ""),
+        ("a b\u00a0c", ""),
+        ("...", ""),
+        ("~$HOME%(id)s", ""),
+        ("日本", ""),
+    ],
+)
+def test_a_name_from_outside_is_that_of_one_file_or_it_is_said_why_not(
+    name: str, said: str, tmp_path: Path
+) -> None:
+    assert files.fault_of_name(name) == said
+    if not said:  # with the endings that are added to names
+        files.write_text(tmp_path / f"{name}.some-ending.json", "x")
+        assert (tmp_path / f"{name}.some-ending.json").parent == tmp_path

@@ -13,11 +13,34 @@ import json
 import os
 import shutil
 import sys
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from passerby.errors import BadInput
+
+MAX_NAME_BYTES = 200
+"""Of a name that files are called by. File systems take 255; endings are added to it."""
+_UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+def fault_of_name(name: str) -> str:
+    """Why a text from outside cannot be the name of one file or folder; empty where it can.
+
+    Example:
+        >>> fault_of_name("peru+lima+-a_b"), fault_of_name("..")
+        ('', 'names another folder')
+    """
+    if name in ("", ".", ".."):
+        return "names another folder" if name else "is empty"
+    if "/" in name or "\\" in name:
+        return "holds a slash or a backslash"
+    if not name.isprintable() and any(unicodedata.category(c) in _UNPRINTABLE for c in name):
+        return "holds a control character"
+    if (size := len(name.encode())) > MAX_NAME_BYTES:
+        return f"has {size} bytes where {MAX_NAME_BYTES} are the most"
+    return ""
 
 
 @contextlib.contextmanager

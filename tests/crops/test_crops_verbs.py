@@ -67,6 +67,28 @@ def test_export_lays_crops_out_by_country_city_and_video(path, tmp_path):
     assert lines[6].split("\t") == row.split()
 
 
+@pytest.mark.parametrize("names", [("a+b", "a+b+00000000_0000.jpg"), ("crops.tsv",)])
+def test_export_refuses_names_that_take_each_others_place(names, make_store, tmp_path):
+    store = make_store(*(make_source(name) for name in names))
+    with pytest.raises(BadInput, match="two sources or crops of the store would have this name"):
+        verbs.export(store.path, tmp_path / "out")
+
+
+def test_export_writes_no_crop_over_another(make_store, tmp_path):
+    columns = make_source("de+bonn+a").columns
+    twice = columns | {"frame": columns["frame"] * 0, "index": columns["index"] * 0}
+    store = make_store(make_source("de+bonn+a", columns=twice))
+    with pytest.raises(BadInput, match=r"00000000_0000.jpg: two sources or crops"):
+        verbs.export(store.path, tmp_path / "out")
+
+
+def test_export_stays_in_its_folder_whatever_a_crop_is_called(path, tmp_path, monkeypatch):
+    monkeypatch.setattr(verbs, "file_name", lambda store, i: f"../../{i}.jpg")
+    with pytest.raises(BadInput, match=r"outside .*, so not written; get the store anew"):
+        verbs.export(path, tmp_path / "a" / "out")
+    assert not list(tmp_path.rglob("*.jpg"))
+
+
 def test_export_refuses_a_folder_with_files_in_it(path, tmp_path):
     with pytest.raises(BadInput, match="not empty; name a new folder"):
         verbs.export(path, tmp_path)

@@ -294,3 +294,24 @@ def test_a_backbone_of_fast_reids_own_is_finetuned_only() -> None:
     values["arms"] = {}
     values["branches"] |= {"inits": ["random"], "unlabelled": [], "baselines": []}
     settings.validate(yaml.safe_dump(values), "params.yaml")
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("yolo11n.pt", True),
+        ("models/x.engine", True),
+        ("models/x_saved_model/", True),
+        ("models/x_int8_openvino_model/", False),
+        ("models/x.onnx", False),
+    ],
+)
+def test_a_detector_that_can_carry_code_needs_its_hash(model: str, said: bool) -> None:
+    detect = {"method": "ultralytics", "model": model}
+    settings.validate(changed(detect={**detect, "model_sha256": "ab" * 32}), "params.yaml")
+    if said:
+        told = message(changed(detect=detect))
+        assert f"'{model}' is of a kind that can carry code, so its hash is wanted here" in told
+        assert "detect.model_sha256 (line " in told
+    else:
+        settings.validate(changed(detect=detect), "params.yaml")

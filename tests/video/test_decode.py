@@ -1,5 +1,6 @@
 """Decoding: every frame has its number, damage is never delivered, conversion costs are avoided."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from passerby.errors import BadInput
 from passerby.video import decode, packets
 from passerby.video.decode import VideoInfo, VideoReader
+from passerby.video.encode import write_mp4
 
 FRAMES, WIDTH, HEIGHT, KEY_EVERY = 40, 96, 64, 10
 
@@ -193,6 +195,61 @@ def test_what_is_no_video_is_refused(content: bytes | None, said: str, tmp_path:
         path.write_bytes(content)
     with pytest.raises(BadInput, match=f"x.mp4: {said}"):
         decode.probe(path)
+
+
+@pytest.mark.parametrize("said", ["file neighbour.mp4", "file {folder}/neighbour.mp4"])
+def test_a_list_of_other_files_called_mp4_reads_nothing(
+    said: str, clip: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "neighbour.mp4").write_bytes(clip.read_bytes())
+    text = "ffconcat version 1.0\n" + said.format(folder=tmp_path) + "\n"
+    (tmp_path / "x.mp4").write_text(text)
+    with pytest.raises(BadInput, match=r"x.mp4: not a video that can be read: wanted one of"):
+        decode.probe(tmp_path / "x.mp4")
+
+
+@pytest.mark.parametrize(
+    ("form", "codec", "pixels"),
+    [
+        ("gif", "gif", "rgb8"),
+        ("yuv4mpegpipe", "wrapped_avframe", "yuv420p"),
+        ("hls", "libx264", "yuv420p"),
+    ],
+)
+def test_a_format_off_the_list_is_refused_whatever_it_is_called(
+    form: str,
+    codec: str,
+    pixels: str,
+    tmp_path: Path,
+    clips: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with av.open("other", "w", format=form) as out:
+        stream = out.add_stream(codec, rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, pixels
+        for number in range(3):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(clips.picture(number), "rgb24")))
+        out.mux(stream.encode())
+    Path("other").rename("x.mp4")
+    with pytest.raises(BadInput, match=r"^x.mp4: not a video that can be read"):
+        decode.probe("x.mp4")
+
+
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    for path in (tmp_path, tmp_path / "pipe.mp4"):
+        with pytest.raises(BadInput, match="not a regular file; a video was wanted"):
+            decode.probe(path)
+
+
+@pytest.mark.parametrize("name", ["http:x.mp4", "concat:a|b.mp4", "%03d.mp4", "file:x.mp4"])
+def test_a_name_that_looks_like_an_address_is_a_file(
+    name: str, clips: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_mp4(name, [clips.picture(number) for number in range(3)], 10)
+    assert decode.probe(name).frames == 3
 
 
 def test_loss_spoils_to_the_keyframe_and_what_refers_back_across_it() -> None:

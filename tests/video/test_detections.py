@@ -87,3 +87,11 @@ def test_other_tables_are_refused(tmp_path: Path) -> None:
         BadInput, match=r"found format 'passerby.detections/2', wanted 'passerby.de"
     ):
         detections.read(path)
+
+
+@pytest.mark.parametrize("name", ["../../x", "/abs/x", "..+..+x", "a+b+\x1b[2J", "x" * 300])
+def test_table_of_others_names_no_file_elsewhere(name: str, tmp_path: Path) -> None:
+    table = detections.joined({name: boxes([0], [[0, 0, 2, 5]])}, {name: (96, 64)}, "pickles")
+    detections.write(tmp_path / "d.parquet", table)
+    with pytest.raises(BadInput, match=r"d.parquet: the name of a video .*; run 'detect' again"):
+        detections.read(tmp_path / "d.parquet")

@@ -1,5 +1,6 @@
 """Detectors: real nets on a real street, and refusals where one is absent or another."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import needs
 import numpy as np
 import pytest
 
-from passerby import settings
+from passerby import files, settings
 from passerby.errors import BadInput
 from passerby.video import detectors, yolox
 
@@ -81,17 +82,130 @@ def test_largest_file_of_a_folder_is_its_model(tmp_path: Path) -> None:
     assert detectors.model_file(tmp_path) == tmp_path / "a.bin"
 
 
+@pytest.mark.parametrize(
+    "name", ["x.pt", "X.PT", "x.onnx.pt", "x.torchscript", "x.engine", "x.tflite", "x_qnn.onnx"]
+)
+def test_a_file_that_can_carry_code_needs_its_hash(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"anything")
+    section = settings.Detect(method="ultralytics", model=str(tmp_path / name))
+    with pytest.raises(BadInput, match=r"detect.model_sha256: .* is of a kind that can carry code"):
+        detectors.make(section)
+    named = settings.Detect(method="ultralytics", model="yolo11n.pt")
+    with pytest.raises(BadInput, match=r"detect.model_sha256: 'yolo11n.pt' is of a kind"):
+        detectors.make(named)
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("x", False),
+        ("x.bin", False),
+        ("x.pt ", False),  # Ultralytics would strip the blank and open another file
+        ("yolo11n", False),  # and here it would add an end
+        ("x_openvino_model", False),
+        ("x_saved_model", True),
+        ("x_ncnn_model", True),
+        ("x.pt", True),
+        ("x.onnx", True),
+        ("x_openvino_model.d", True),
+    ],
+)
+def test_a_model_of_which_ultralytics_may_open_another_file_is_refused(
+    name: str, folder: bool, tmp_path: Path
+) -> None:
+    file = tmp_path / name
+    if folder:
+        file.mkdir()
+        file = file / "weights"
+    file.write_bytes(b"anything")
+    section = settings.Detect(
+        method="ultralytics", model=str(tmp_path / name), model_sha256=files.sha256(file)
+    )
+    with pytest.raises(BadInput, match=r"wanted a folder called NAME_openvino_model, or a file"):
+        detectors.make(section)
+
+
+TRAP = """
+import os, pickle, torch
+class Trap:
+    def __reduce__(self):
+        return os.system, ("touch trapped",)
+torch.save({"model": Trap()}, "zip.pt")
+with open("old.pt", "wb") as file:
+    pickle.dump({"model": Trap()}, file, protocol=2)
+torch.save({"model": Trap()}, "legacy.pt", _use_new_zipfile_serialization=False)
+import ultralytics
+good = ultralytics.YOLO("yolo11n.yaml")
+good.model.names = {0: "person"}
+good.save("good.pt")
+"""
+OPEN = """
+import sys
+import numpy as np
+from passerby import errors, files, settings
+from passerby.video import detectors
+for name in sys.argv[1:]:
+    section = settings.Detect(method="ultralytics", model=name, model_sha256=files.sha256(name))
+    try:
+        boxes, confidence = detectors.make(section)(np.zeros((64, 64, 3), np.uint8))
+        print(name, boxes.shape, confidence.shape)
+    except errors.BadInput as error:
+        print(error)
+"""
+
+
+@pytest.mark.slow
+def test_code_in_a_model_is_not_run_even_with_its_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs.require("the package 'ultralytics'")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    subprocess.run([sys.executable, "-c", TRAP], check=True, capture_output=True)
+    names = ["zip.pt", "old.pt", "legacy.pt", "good.pt"]
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN, *names], capture_output=True, text=True, check=True
+    )
+    assert not Path("trapped").exists()
+    lines = [line for line in done.stdout.splitlines() if ".pt" in line]
+    assert [line.split(":")[0] for line in lines[:3]] == ["detect.model"] * 3
+    assert all("Ultralytics cannot run it: " in line for line in lines[:3])
+    assert lines[3] == "good.pt (0, 4) (0,)"
+
+
+@pytest.mark.slow
+def test_an_ultralytics_that_runs_code_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs.require("the package 'ultralytics'")
+    code = (
+        "import ultralytics.utils\n"
+        "from passerby.errors import BadInput\n"
+        "from passerby.video.ultralytic import Ultralytic\n"
+        "try:\n    Ultralytic('x.pt', 0.3, 0.5)\nexcept BadInput as error:\n    print(error)"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ULTRALYTICS_SAFE_LOAD", raising=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "would run the code in models" in done.stdout
+
+
 @pytest.mark.slow
 def test_absent_ultralytics_is_refused_with_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    for name in ("YOLO_AUTOINSTALL", "YOLO_VERBOSE", "YOLO_CONFIG_DIR", "YOLO_OFFLINE"):
+    names = ("YOLO_AUTOINSTALL", "YOLO_VERBOSE", "YOLO_CONFIG_DIR", "YOLO_OFFLINE")
+    for name in (*names, "ULTRALYTICS_SAFE_LOAD"):
         monkeypatch.setenv(name, "")  # so that what is set in its place is undone
     monkeypatch.setitem(sys.modules, "openvino_telemetry", None)
     monkeypatch.setitem(sys.modules, "ultralytics", None)
     (tmp_path / "x.pt").touch()
-    section = settings.Detect(method="ultralytics", model=str(tmp_path / "x.pt"))
+    section = settings.Detect(
+        method="ultralytics",
+        model=str(tmp_path / "x.pt"),
+        model_sha256=files.sha256(tmp_path / "x.pt"),
+    )
     with pytest.raises(BadInput, match=r"needs the package 'ultralytics' .*: install it as"):
         detectors.make(section)
 

@@ -44,6 +44,15 @@ def test_ledger_refuses_what_it_did_not_write(
         ledger.read(path)
 
 
+@pytest.mark.parametrize("name", ["../../x", "/abs/x", "..+..+x", "a+b+\x1b[2J", "x" * 300])
+def test_ledger_of_others_names_no_file_elsewhere(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "videos.tsv"
+    ledger.write(path, ROWS)
+    path.write_text(path.read_text().replace("a+b+d", name))
+    with pytest.raises(BadInput, match=r"line 4: the name of a video .*; run 'download' again"):
+        ledger.read(path)
+
+
 def test_ledger_that_is_missing_or_empty_says_which_stage_writes_it(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no such file; the stage 'download' writes it"):
         ledger.read(tmp_path / "videos.tsv")

@@ -34,6 +34,36 @@ def test_list_names_all_bad_lines_at_once() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("..+..+evil", "part '..' names another folder"),
+        ("peru+.+a", "part '.' names another folder"),
+        ("peru+lima+..", "part '..' names another folder"),
+        ("peru+lima+/abs", "part '/abs' is empty or has a blank, a slash or a control character"),
+        ("peru+lima+a\\b", "is empty or has a blank, a slash or a control character"),
+        ("peru+lima+a\x1b[2Jb", "is empty or has a blank, a slash or a control character"),
+        ("peru+lima+a\x9b2Jb", "holds a control character"),
+        ("peru+lima+gpj\u202eexe", "holds a control character"),
+        ("peru+lima+a\0b", "is empty or has a blank, a slash or a control character"),
+        ("peru+lima+" + "x" * 300, "has 300 bytes where 200 are the most"),
+        ("peru+lima+" + "é" * 101, "has 202 bytes where 200 are the most"),
+        ("+".join(["x" * 80] * 3), "it has 242 bytes where 200 are the most"),
+    ],
+)
+def test_a_line_that_cannot_name_files_is_refused(line: str, said: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        listing.parse(f"peru+lima+a\n{line}\n", "list.txt")
+    assert said in str(refusal.value)
+    assert "line 2: " in str(refusal.value)
+    assert len(str(refusal.value)) < 400
+
+
+@pytest.mark.parametrize("id", ["$HOME", "%(id)s", "{id}", "~", "...", ".hidden", "日本", "a..b"])
+def test_a_name_that_only_looks_odd_is_a_name(id: str) -> None:
+    assert listing.parse(f"peru+lima+{id}\n", "list.txt").entries[0].id == id
+
+
 def test_list_of_a_windows_editor_has_no_mark_in_its_first_name(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbfperu+lima+a\r\n")
     assert listing.read(tmp_path / "list.txt").entries[0].country == "peru"

@@ -27,6 +27,7 @@ import lmdb
 import numpy as np
 
 from passerby import files
+from passerby.crops import names
 from passerby.crops.source import COLUMNS, Source
 from passerby.errors import BadInput, listing
 
@@ -169,8 +170,8 @@ class CropStore:
         person: int64 `(N,)`, who it is where that is known, else -1; to count with, not to train.
 
     Raises:
-        BadInput: there is no such file, it is no store, unfinished, cut short, or of another
-            version.
+        BadInput: there is no such file, it is no store, unfinished, cut short, of another
+            version, or has names that no source or camera can have.
     """
 
     header: dict[str, Any]
@@ -190,8 +191,7 @@ class CropStore:
         # Kept open as long as the store: the columns are views of its pages.
         self._view = self._env.begin(buffers=True)
         self.header = self._read_header()
-        self.videos: list[str] = [source["name"] for source in self.header["sources"]]
-        self.cameras: list[str] = self.header["cameras"]
+        self.videos, self.cameras = names.checked(self.path, self.header)
         for name, dtype in _ALL_COLUMNS.items():
             setattr(self, name, self._column(name, dtype))
 

@@ -1,13 +1,14 @@
 """What `passerby crops` does: say, show, check and export a store. Plain functions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from passerby import files
-from passerby.crops import montage
+from passerby.crops import montage, names
 from passerby.crops.store import CropStore
 from passerby.errors import BadInput
 from passerby.progress import Progress
@@ -85,30 +86,61 @@ def export(path: str | Path, folder: str | Path) -> str:
     go to a folder of their name. `crops.tsv` tells of each file its crop, track, camera and box.
 
     Raises:
-        BadInput: it is no store that can be read, or the folder is not empty.
+        BadInput: it is no store that can be read, the folder is not empty, or a crop would lie
+            outside it or where another one lies.
     """
     store, target = CropStore(path), Path(folder)
     if target.exists() and any(target.iterdir()):
         raise BadInput(f"{folder}: not empty; name a new folder")
     target.mkdir(parents=True, exist_ok=True)
+    inside, folders = target.resolve(), set[Path]()
     lines = ["path\tcrop\ttrack\tcamera\tx1\ty1\tx2\ty2"]
     with Progress("export", len(store), "crops") as progress:
         for i in range(len(store)):
             name = file_name(store, i)
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            (target / name).write_bytes(store.jpeg(i))
+            _put(inside, name, store.jpeg(i), folders)
             box = "\t".join(f"{edge:g}" for edge in store.box[i])
             camera = store.cameras[store.camera[i]]
             lines.append(f"{name}\t{store.name(i)}\t{store.track[i]}\t{camera}\t{box}")
             progress.step()
-    files.write_text(target / EXPORT_TABLE, "\n".join(lines) + "\n")
+    with _no_clash(target / EXPORT_TABLE):
+        files.write_text(target / EXPORT_TABLE, "\n".join(lines) + "\n")
     return f"{folder}: {len(store):,} crops, described in {EXPORT_TABLE}"
 
 
 def file_name(store: CropStore, i: int) -> str:
     """Where crop `i` is exported to: `country/city/video/frame_box.jpg`."""
     video = store.videos[store.video[i]]
-    return f"{video.replace('+', '/', 2)}/{store.frame[i]:08d}_{store.index[i]:04d}.jpg"
+    return f"{'/'.join(names.parts(video))}/{store.frame[i]:08d}_{store.index[i]:04d}.jpg"
+
+
+def _put(target: Path, name: str, jpeg: bytes, folders: set[Path]) -> None:
+    """Write a crop within `target`, a resolved folder; `folders` are those made so far.
+
+    Names are checked when a store is opened. This is the second lock: the folder of the crop really
+    lies within the target, and no file is written over another.
+    """
+    path = target / name
+    with _no_clash(path):
+        if path.parent not in folders:
+            if not path.parent.resolve().is_relative_to(target):
+                raise BadInput(f"{path}: outside {target}, so not written; get the store anew")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            folders.add(path.parent)
+        with path.open("xb") as file:
+            file.write(jpeg)
+
+
+@contextmanager
+def _no_clash(path: Path) -> Iterator[None]:
+    """Turn a name that is taken already into a refusal."""
+    try:
+        yield
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        raise BadInput(
+            f"{path}: two sources or crops of the store would have this name; get the store anew, "
+            "or 'dvc repro crop' makes it"
+        ) from None
 
 
 def _of_track(store: CropStore, track: int) -> np.ndarray:

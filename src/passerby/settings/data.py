@@ -1,10 +1,15 @@
 """Sections about where pictures come from: city, videos, detections, crops, benchmarks."""
 
+from pathlib import PurePath
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from passerby.settings import addresses
 from passerby.settings.section import Count, Fraction, Natural, Positive, Section, fault
+
+DATA_ONLY = (".onnx", "_openvino_model")
+"""Ends of the names of detectors that hold numbers and no code."""
 
 
 class World(Section):
@@ -38,10 +43,14 @@ class Videos(Section):
     runs and `{port}` in `url_template` is the server's port.
     """
 
+    # An address may hold a password: what is wrong is told without the value.
+    model_config = ConfigDict(hide_input_in_errors=True)
+
     root: str
     serve: bool = False
     url_template: str = "https://www.youtube.com/watch?v={id}"
-    """Address of a video; knows `{id}`, `{name}`, `{country}`, `{city}`, `{port}`."""
+    """Address of a video; knows `{id}`, `{name}`, `{country}`, `{city}`, `{port}`. `{env[NAME]}` is
+    the environment variable NAME: for passwords and tokens, which never stand in the settings."""
     format: str = (
         "bv*[vcodec^=avc1][ext=mp4][height<=?{max_height_px}][fps<=?{max_fps}]"
         "/b[ext=mp4][height<=?{max_height_px}]/b[height<=?{max_height_px}]"
@@ -52,7 +61,7 @@ class Videos(Section):
     """Detections count frames, so a video at another rate than theirs is of no use with them."""
     max_size_mb: Positive = 500.0
     cookies_file: str = ""
-    """Netscape cookies of a browser session; a copy is used, the file stays as it is."""
+    """Netscape cookies of a browser session; read once into memory, never written or printed."""
     js_runtimes: tuple[Literal["deno", "node", "quickjs", "bun"], ...] = ("deno",)
     """What yt-dlp may run YouTube's scripts with."""
     rate_limit_kb_s: Natural = 0
@@ -73,20 +82,16 @@ class Videos(Section):
     @field_validator("url_template")
     @classmethod
     def _known_places(cls, value: str) -> str:
-        known = {"id": "", "name": "", "country": "", "city": "", "port": 0}
-        try:
-            value.format(**known)
-        except (KeyError, ValueError, IndexError, AttributeError) as error:
-            places = ", ".join(f"{{{name}}}" for name in known)
-            raise ValueError(f"an address with no places but {places}: {error!r}") from None
+        if text := addresses.fault_of(value):
+            raise fault(text)
         return value
 
     @model_validator(mode="after")
     def _port_is_served(self) -> Self:
         if self.serve != ("{port}" in self.url_template):
-            raise ValueError(
-                "'serve: true' and a '{port}' in url_template, or neither of them; found "
-                f"serve: {str(self.serve).lower()}, url_template: {self.url_template}"
+            raise fault(
+                "'serve: true' and a '{port}' in url_template, or neither of them; found serve: "
+                f"{str(self.serve).lower()}, url_template: {addresses.masked(self.url_template)}"
             )
         return self
 
@@ -100,8 +105,11 @@ class Detect(Section):
     with_tracks: bool = True
     """Whether the pickles hold `pid`: LUPerson no, LUPerson-NL yes."""
     model: str = ""
+    """An ONNX file; of `ultralytics` also an exported OpenVINO folder, a file that Ultralytics
+    reads, or the name of a model that it knows (`yolo11n.pt`)."""
     model_sha256: str = ""
-    """Hash of the detector's file (an exported folder: its largest file); checked if given."""
+    """Hash of the detector's file (an exported folder: its largest file); checked if given. It has
+    to be given for a file that can carry code: everything but ONNX and OpenVINO."""
     every: Count = 1
     """The detector looks at each n-th frame."""
     min_confidence: Fraction = 0.3
@@ -111,6 +119,20 @@ class Detect(Section):
     nms_overlap: Fraction = 0.5
     """Of two boxes that overlap more (intersection over union) the less sure goes."""
     tracker: Literal["none", "bytetrack"] = "bytetrack"
+
+    @property
+    def fault_of_hash(self) -> str:
+        """What is wrong when a model that can carry code has no hash here; else empty."""
+        if self.method != "ultralytics" or self.model_sha256 or not self.model:
+            return ""
+        name = PurePath(self.model).name.lower()
+        if name.endswith(DATA_ONLY) and not name.endswith("_qnn.onnx"):  # that is a chip's program
+            return ""
+        return (
+            f"'{self.model}' is of a kind that can carry code, so its hash is wanted here: take it "
+            "from where the model is published and compare it with 'sha256sum FILE', or export the "
+            "model to OpenVINO or ONNX"
+        )
 
 
 class Crops(Section):

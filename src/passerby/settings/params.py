@@ -243,6 +243,8 @@ class Params(Section):
                     yield key, text
         if self.detect.method != "pickles" and not self.detect.model:
             yield "detect.model", f"method '{self.detect.method}' needs a model: a name or a path"
+        if self.detect.fault_of_hash:
+            yield "detect.model_sha256", self.detect.fault_of_hash
         for percent in self.branches.percents:
             if percent > 100:
                 yield "branches.percents", f"{percent} percent of the identities is more than all"

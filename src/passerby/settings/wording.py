@@ -6,6 +6,7 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from passerby.errors import nearest
+from passerby.settings.addresses import masked
 
 
 def worded(detail: ErrorDetails, root: type[BaseModel]) -> str:
@@ -19,7 +20,7 @@ def worded(detail: ErrorDetails, root: type[BaseModel]) -> str:
     if detail["type"] == "settings":
         return detail["msg"]
     wanted = detail["msg"].removeprefix("Input should be ")
-    return f"found {detail['input']!r}, wanted {wanted}"
+    return f"found {masked(repr(detail['input']))}, wanted {wanted}"
 
 
 def _known(place: list[str], root: type[BaseModel]) -> list[str]:

@@ -21,7 +21,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
 from passerby.errors import BadInput, listing
-from passerby.video.packets import Packets, scan
+from passerby.video.packets import Packets, opened, scan
 
 # H.264 and HEVC hold back 16 frames at most; a frame that is later than that does not come.
 MOST_HELD_BACK = 17
@@ -112,7 +112,7 @@ class VideoReader:
 
     def _decoded(self, last: int) -> Iterator[tuple[int, VideoFrame]]:
         """Yield `(number, frame)` of undamaged frames up to number `last`."""
-        with av.open(str(self.path)) as container:
+        with opened(self.path) as container:
             if self._packets.by_stamp is None:
                 found = self._counted(container)
             else:

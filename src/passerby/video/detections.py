@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from passerby import files
 from passerby.errors import BadInput
+from passerby.video.listing import fault_of_name
 
 FORMAT = "passerby.detections/1"
 SIDES = ("x1", "y1", "x2", "y2")
@@ -197,6 +198,11 @@ def read(path: str | Path) -> Detections:
             f"{path}: found format {header.get('format')!r}, wanted {FORMAT!r}; run 'detect' again"
         )
     videos = tuple(video["name"] for video in header["videos"])
+    for name in videos:
+        if fault := fault_of_name(name):
+            raise BadInput(
+                f"{path}: the name of a video {fault}: {name[:80]!r}; run 'detect' again"
+            )
     index = {name: at for at, name in enumerate(videos)}
     coded = table["video"].combine_chunks().dictionary_encode()
     coded = coded.combine_chunks() if isinstance(coded, pa.ChunkedArray) else coded

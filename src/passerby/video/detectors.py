@@ -1,8 +1,9 @@
 """Person detectors behind one call: an RGB picture in, boxes and confidences out.
 
-A detector is made from the settings: Ultralytics by model name or exported folder, or any YOLOX in
-ONNX. Nothing is installed at run time; the only thing that may be fetched is a model that
-Ultralytics knows by name.
+A detector is made from the settings: Ultralytics by model name, file or exported folder, or any
+YOLOX in ONNX. Nothing is installed at run time; the only thing that may be fetched is a model that
+Ultralytics knows by name. A model of a kind that can carry code is opened only when its hash is the
+one in the settings, and by the restricted loader where there is one.
 """
 
 from pathlib import Path
@@ -13,8 +14,12 @@ import numpy as np
 from passerby import files
 from passerby.errors import BadInput
 from passerby.settings import Detect
+from passerby.settings.data import DATA_ONLY
 
 PERSON = "person"
+ENDS = (".pt", ".torchscript", ".engine", ".pb", ".tflite", ".mnn", *DATA_ONLY)
+"""Of the names of models that Ultralytics is given: it goes by them. `_openvino_model` is a folder;
+other exported folders have code and weights in several files, which one hash does not cover."""
 
 
 class Detector(Protocol):
@@ -36,12 +41,17 @@ def make(section: Detect) -> Detector:
     """The detector that the settings name, with boxes down to the least confidence that is of use.
 
     Raises:
-        BadInput: the model or a package that it needs is absent, or the model's hash is another.
+        BadInput: the model or a package that it needs is absent, the model's hash is missing or
+            another, or it is of a kind that is not opened.
     """
     path = Path(section.model)
     named = section.method == "ultralytics" and path.name == section.model and not path.exists()
     if not named:
         check(path, section.model_sha256)
+    if section.method == "ultralytics":
+        _refuse_unknown_kind(path)
+    if section.fault_of_hash:
+        raise BadInput(f"detect.model_sha256: {section.fault_of_hash}")
     floor = least_confidence(section)
     if section.method == "yolox":
         from passerby.video.yolox import Yolox
@@ -50,6 +60,16 @@ def make(section: Detect) -> Detector:
     from passerby.video.ultralytic import Ultralytic
 
     return Ultralytic(section.model, floor, section.nms_overlap, section.model_sha256)
+
+
+def _refuse_unknown_kind(path: Path) -> None:
+    """Ultralytics tells kinds by names, and reads some names in two ways: those are refused."""
+    end = next((end for end in ENDS if path.name.lower().endswith(end)), "")
+    if not end or (path.exists() and path.is_dir() != (end == "_openvino_model")):
+        raise BadInput(
+            f"detect.model: {path}: wanted a folder called NAME_openvino_model, or a file whose "
+            f"name ends with {', '.join(ENDS[:-1])}; export the model to OpenVINO or ONNX"
+        )
 
 
 def least_confidence(section: Detect) -> float:

@@ -21,8 +21,8 @@ from passerby import files
 from passerby.errors import BadInput, Stopped, listing
 from passerby.progress import Progress
 from passerby.settings import Videos
-from passerby.video import ledger, loopback
-from passerby.video.fetch import fetch, selector
+from passerby.video import cookies, ledger, loopback
+from passerby.video.fetch import Access, fetch, secrets, selector
 from passerby.video.ledger import RETRYABLE, Row
 from passerby.video.listing import Entry, Listing
 from passerby.video.listing import read as read_list
@@ -46,17 +46,17 @@ def download(
         The rows, in the order of the list.
 
     Raises:
-        BadInput: the list, the cookies or the served folder are missing or bad, or not a single
-            video could be had for good.
+        BadInput: the list, the cookies, the served folder or a variable that the address names
+            are missing or bad, or not a single video could be had for good.
         Stopped: more lines than `max_unfinished_share` ended as limited or network; what was
             fetched is kept in scratch.
     """
     lines = read_list(Path(section.root) / "list.txt")
-    if section.cookies_file and not Path(section.cookies_file).is_file():
-        raise BadInput(f"videos.cookies_file: {section.cookies_file}: no such file")
+    kept = cookies.read(section.cookies_file) if section.cookies_file else ""
+    named = secrets(section.url_template)
     with files.scratch("download", _contract(section)) as scratch:
         with _server(section) as port:
-            rows = _Run(section, port, scratch).all(lines)
+            rows = _Run(section, Access(port, kept, named), scratch).all(lines)
         _refuse_too_little(section, rows)
         _deliver(rows, scratch / "videos", Path(folder))
         ledger.write(table, rows)
@@ -87,8 +87,8 @@ def summary(rows: list[Row], repeats: int, section: Videos) -> str:
 class _Run:
     """One run over the list: asks what has no lasting result yet, until it is told to wait."""
 
-    def __init__(self, section: Videos, port: int, scratch: Path) -> None:
-        self.section, self.port = section, port
+    def __init__(self, section: Videos, access: Access, scratch: Path) -> None:
+        self.section, self.access = section, access
         self.videos, self.done = scratch / "videos", scratch / "done"
         self.videos.mkdir(exist_ok=True)
         self.done.mkdir(exist_ok=True)
@@ -119,7 +119,7 @@ class _Run:
             wait_s = self.section.sleep_s + (self.section.retry_wait_s * 2**attempt) * (attempt > 0)
             if self._stop.wait(wait_s):
                 return Row(entry.name, "limited", reason="not asked")
-            row = fetch(self.section, entry, self.port, self.videos)
+            row = fetch(self.section, entry, self.access, self.videos)
             if row.state != "network":
                 break
         if row.state == "limited":

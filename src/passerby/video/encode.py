@@ -41,7 +41,8 @@ def write_mp4(
     front = {"movflags": "faststart"}
     with (
         files.written_whole(path) as beside,
-        av.open(str(beside), "w", format="mp4", options=front) as container,
+        # `file:`, or FFmpeg takes a name with a colon for an address.
+        av.open(f"file:{beside}", "w", format="mp4", options=front) as container,
     ):
         stream = container.add_stream("libx264", rate=fps)
         # One thread: x264 cuts pictures by the number of threads, so bytes would depend on it.

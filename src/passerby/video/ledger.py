@@ -9,6 +9,7 @@ from pathlib import Path
 
 from passerby import files
 from passerby.errors import BadInput
+from passerby.video.listing import fault_of_name
 
 FORMAT = "passerby.videos/1"
 STATES = (
@@ -80,6 +81,8 @@ def _row(line: str, where: str) -> Row:
     values: dict[str, str] = dict(zip(COLUMNS, line.split("\t"), strict=False))
     if line.count("\t") != len(COLUMNS) - 1 or values["state"] not in STATES:
         raise BadInput(f"{where}: not a row of {len(COLUMNS)} columns with a known state: {line!r}")
+    if fault := fault_of_name(values["name"]):
+        raise BadInput(f"{where}: the name of a video {fault}; run 'download' again")
     plain = {column: "" if text == "-" else text for column, text in values.items()}
     try:
         numbers = {column: int(plain[column] or 0) for column in _NUMBERS}

@@ -2,14 +2,16 @@
 
 Blank line ends, Windows line ends, empty lines and repeats are accepted, and repeats are counted.
 An id may begin with `-` and hold `_`. A `+` inside a city would split wrongly, so a line that does
-not have exactly three parts is refused. Parts become file names and parts of addresses: blanks,
-slashes and control characters are refused too.
+not have exactly three parts is refused. Parts become names of files and folders and parts of
+addresses: blanks, slashes, control characters, `.` and `..` and names that no file system takes are
+refused too.
 """
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from passerby import files
 from passerby.errors import BadInput, listing
 
 _PART = re.compile(r"[^\s+/\\\x00-\x1f\x7f]+")
@@ -79,10 +81,10 @@ def parse(text: str, name: str) -> Listing:
             continue
         lines += 1
         parts = stripped.split("+")
-        if len(parts) == 3 and all(_PART.fullmatch(part) for part in parts):
-            entries[Entry(*parts)] = None
+        if fault := _fault(parts):
+            faults.append(f"line {number}: {fault}: {stripped[:80]!r}")
         else:
-            faults.append(f"line {number}: {_fault(parts)}: {stripped[:80]!r}")
+            entries[Entry(*parts)] = None
     if faults:
         raise BadInput(
             f"{name}: {len(faults)} of {lines} lines are not 'country+city+id'\n  "
@@ -93,9 +95,27 @@ def parse(text: str, name: str) -> Listing:
     return Listing(tuple(entries), lines - len(entries))
 
 
+def fault_of_name(name: str) -> str:
+    """Why a text cannot name a video, whose files are called by it; empty where it can.
+
+    Example:
+        >>> fault_of_name("peru+lima+-a_b"), fault_of_name("..+..+x")
+        ('', "its part '..' names another folder")
+    """
+    if fault := files.fault_of_name(name):
+        return fault
+    faults = ((part, files.fault_of_name(part)) for part in name.split("+", 2))
+    return next((f"its part {part!r} {fault}" for part, fault in faults if fault), "")
+
+
 def _fault(parts: list[str]) -> str:
-    """What is wrong with a line that was split at `+`."""
+    """What is wrong with a line that was split at `+`; empty where nothing is."""
     if len(parts) != 3:
         return f"{len(parts)} parts where 3 were wanted"
-    bad = next(part for part in parts if not _PART.fullmatch(part))
-    return f"part {bad!r} is empty or has a blank, a slash or a control character"
+    for part in parts:
+        if not _PART.fullmatch(part):
+            return f"part {part[:80]!r} is empty or has a blank, a slash or a control character"
+        if fault := files.fault_of_name(part):
+            return f"part {part[:80]!r} {fault}"
+    fault = files.fault_of_name("+".join(parts))
+    return f"it {fault}" if fault else ""

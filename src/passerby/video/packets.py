@@ -18,6 +18,9 @@ from passerby.errors import BadInput
 # Of a container that states no frame count, so much may be missing at the end without a refusal.
 SLACK_S = 1.0
 SLACK_SHARE = 0.1
+FORMATS = ("mov", "matroska", "webm", "avi", "mpegts", "mpeg", "flv", "ogg", "asf")
+"""As FFmpeg calls them (mp4 is its `mov`). Each holds all of its pictures itself. Others, such as
+`concat` and playlists, name further files and addresses, and FFmpeg would read those."""
 
 # FFmpeg tells of a damaged Matroska file in its log only. The level is the process's, so it is set
 # once, and Python's logger of that name stays silent: what there is to say the reader says.
@@ -63,6 +66,25 @@ class Packets:
         return mask
 
 
+def opened(path: Path) -> av.container.InputContainer:
+    """Open a video, whatever its name says it is, and nothing but this file.
+
+    Raises:
+        BadInput: it is no regular file, or of no format that is read.
+        av.FFmpegError: it is missing, or FFmpeg cannot open it.
+    """
+    if path.exists() and not path.is_file():
+        raise BadInput(f"{path}: not a regular file; a video was wanted")
+    options = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "file"}
+    try:
+        return av.open(f"file:{path}", options=options)
+    except av.ArgumentError:
+        raise BadInput(
+            f"{path}: not a video that can be read: wanted one of the formats "
+            f"{', '.join(FORMATS)}; convert it to mp4, or fetch it again"
+        ) from None
+
+
 def scan(path: Path) -> tuple[Packets, float]:
     """Read all packets of a video without decoding: `(packets, frames a second)`.
 
@@ -71,7 +93,7 @@ def scan(path: Path) -> tuple[Packets, float]:
             number (with the frame where that begins).
     """
     try:
-        with av.open(str(path)) as container:
+        with opened(path) as container:
             if not container.streams.video:
                 raise BadInput(f"{path}: no picture in it; a video was wanted")
             stream = container.streams.video[0]

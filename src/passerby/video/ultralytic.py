@@ -1,8 +1,9 @@
-"""Ultralytics' YOLO, by the name of a model or from a folder that it exported.
+"""Ultralytics' YOLO, by the name of a model, from a file, or from a folder that it exported.
 
-Ultralytics installs packages, talks to its maker and writes into the home folder unless told not
-to: it is told before it is imported. OpenVINO's telemetry is kept out too. (Ultralytics and its
-weights are AGPL-3.0; it is an optional package and nothing of it is here.)
+Ultralytics installs packages, talks to its maker, writes into the home folder and runs the code in
+`.pt` files unless told not to: it is told before it is imported. OpenVINO's telemetry is kept out
+too. (Ultralytics and its weights are AGPL-3.0; it is an optional package and nothing of it is
+here.)
 """
 
 import contextlib
@@ -30,7 +31,8 @@ class Ultralytic:
         sha256: Hash that the model's file must have, if any.
 
     Raises:
-        BadInput: a package or the model is absent, the hash is another, or it knows no people.
+        BadInput: a package or the model is absent, the hash is another, it holds anything but a
+            network of Ultralytics, or it knows no people.
     """
 
     def __init__(
@@ -40,11 +42,14 @@ class Ultralytic:
         path = Path(model)
         named = path.name == model and not path.exists()
         yolo = _imported(home, offline=not named or (home / model).exists())
+        if path.suffix.lower() == ".pt":
+            _refuse_unrestricted()
         if named:
             path = _fetched(home, model)
             check(path, sha256)
         with _refusing(path):
-            self.net = yolo(str(path), task="detect", verbose=False)
+            # An absolute path: of others Ultralytics may take the name for that of another file.
+            self.net = yolo(str(path.absolute()), task="detect", verbose=False)
             names = {name: number for number, name in self.net.names.items()}
         if PERSON not in names:
             raise BadInput(
@@ -73,6 +78,7 @@ class Ultralytic:
 def _imported(home: Path, offline: bool) -> Any:
     """The class `ultralytics.YOLO`, of an Ultralytics that keeps to itself."""
     home.mkdir(parents=True, exist_ok=True)
+    os.environ["ULTRALYTICS_SAFE_LOAD"] = "true"  # a .pt gives numbers and known layers, or fails
     os.environ["YOLO_AUTOINSTALL"] = "false"
     os.environ["YOLO_VERBOSE"] = "false"
     os.environ["YOLO_CONFIG_DIR"] = str(home)
@@ -91,6 +97,18 @@ def _imported(home: Path, offline: bool) -> Any:
         ) from None
     ultralytics.settings.update({"sync": False})
     return ultralytics.YOLO
+
+
+def _refuse_unrestricted() -> None:
+    """An older Ultralytics, or one that was imported before ours, runs the code in a `.pt` file."""
+    import ultralytics.utils
+
+    if not getattr(ultralytics.utils, "SAFE_LOAD", False):
+        raise BadInput(
+            f"detect.method 'ultralytics': version {ultralytics.__version__} would run the code in "
+            "models: install the version in requirements/, and set ULTRALYTICS_SAFE_LOAD=true "
+            "where it is imported before passerby"
+        )
 
 
 def _fetched(home: Path, name: str) -> Path:
@@ -121,11 +139,6 @@ def _refusing(path: Path) -> Iterator[None]:
         raise BadInput(
             f"detect.model: {path} needs an absent package ({error}): install passerby[detect]"
         ) from None
-    except (
-        FileNotFoundError,
-        NotImplementedError,
-        TypeError,
-        RuntimeError,
-        StopIteration,
-    ) as error:
-        raise BadInput(f"detect.model: {path}: Ultralytics cannot run it: {error}") from None
+    except Exception as error:  # all of it is Ultralytics' code, over somebody's file
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise BadInput(f"detect.model: {path}: Ultralytics cannot run it: {words}") from None
