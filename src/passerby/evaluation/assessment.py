@@ -123,7 +123,8 @@ def _measured(
         query.append(rows.start + genuine[0])
         ranks.append(hit_ranks(block, genuine))
         tally.add(rows, block, genuine)
-    ranking, verification = measured(np.concatenate(query), np.concatenate(ranks)), tally.found()
+    ranking = measured(np.concatenate(query), np.concatenate(ranks, axis=1))
+    verification = tally.found()
     if not len(ranking.query):
         raise BadInput(
             f"none of the {len(pairs.query_people):,} queries has a match by another camera in the "

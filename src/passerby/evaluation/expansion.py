@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from passerby.errors import BadInput
-from passerby.evaluation.distance import BLOCK_PAIRS, Multiply, on_cpu, unit
+from passerby.evaluation.distance import BLOCK_PAIRS, Multiply, on_cpu
+from passerby.evaluation.scale import together, unit
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,13 @@ def expanded(
         multiplier: As in `distance.blocks`.
 
     Returns:
-        `float32 (Q, D)` and `float32 (G, D)`.
+        `float32 (Q, D)` and `float32 (G, D)`; of features with extreme numbers all times one power
+        of two.
 
     Raises:
         BadInput: a feature of length 0.
     """
-    both = np.concatenate([query, gallery]).astype(np.float32, copy=False)
+    both = np.concatenate(together(query, gallery)[:2]).astype(np.float32, copy=False)
     directions = unit(both, "features")
     multiply, k = multiplier(directions), min(asked.k, len(both))
     found = np.empty_like(both)
