@@ -50,7 +50,7 @@ def test_verification_has_a_table_of_its_own_and_of_an_error_rate_the_least_is_b
     read = rows.rows(outcomes.read(data / "results", params.branches), params)
     table = tables.verified(read, params, "city-market1501")
     assert table.head == (
-        "start or model", "TAR@0.1 %", "TAR@1 %", "DIR@0.1 %", "DIR@1 %", "EER", "AUC",
+        "start or model", "TAR@0.1 %", "TAR@1 %", "TPIR@0.1 %", "TPIR@1 %", "EER", "AUC",
     )  # fmt: skip
     missing = tables.NOT_MEASURED
     assert texts(table)[1] == ["moco", "8.3", missing, missing, "6.2", "20.0", "80.0"]
