@@ -54,6 +54,12 @@ def together(
     )
 
 
+def fitting(features: np.ndarray) -> np.ndarray:
+    """The features in float32; in float64 where the numbers of a row are extreme."""
+    extreme = bool((np.abs(_exponents(features)) > SAFE).any())
+    return features.astype(np.float64 if extreme else np.float32, copy=False)
+
+
 def _exponents(features: np.ndarray) -> np.ndarray:
     """For each row the exponent of the power of two just above its greatest number."""
     most, least = features.max(axis=1).astype(np.float64), features.min(axis=1).astype(np.float64)
@@ -134,9 +140,7 @@ def from_the_middle(
     Differences of features are as before; for `cosine` they are those of directions. Equal
     features stay equal, to the last bit.
     """
-    if kind == "cosine":
-        query, gallery = by_row(query), by_row(gallery)
-    else:
+    if kind == "euclidean":
         query, gallery, _ = together(query, gallery)
     middle = sum(_rows(gallery, part, kind).sum(axis=0) for part in _parts(len(gallery)))
     middle = middle / len(gallery)
@@ -157,5 +161,6 @@ def _rows(features: np.ndarray, part: slice, kind: str) -> np.ndarray:
     """Some rows in float64, for `cosine` of length 1; each row's depend on that row alone."""
     rows = features[part].astype(np.float64)
     if kind == "cosine":
+        rows = np.ldexp(rows, -_exponents(rows)[:, None])
         rows /= np.sqrt((rows * rows).sum(axis=1))[:, None]
     return rows

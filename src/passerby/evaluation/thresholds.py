@@ -96,9 +96,9 @@ def _at_fars(found: Result) -> Iterator[tuple[float, dict[str, Any]]]:
             {
                 "distance": digits.threshold(point[1]),
                 "tar": digits.share(point[0]),
-                **_span("tar_95", drawn and drawn.tar_at_threshold[far]),
+                **_span("tar_95", drawn.tar_at_threshold[far] if drawn else None),
                 "far": digits.rate(errors / found.verification.impostors),
-                **_span("far_95", drawn and drawn.far_at_threshold[far]),
+                **_span("far_95", drawn.far_at_threshold[far] if drawn else None),
                 "fpir": digits.share(found.verification.strangers_accepted(point[1])),
                 "gallery": found.counts["gallery"],
                 **_errors(errors),

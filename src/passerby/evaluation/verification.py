@@ -8,9 +8,9 @@ One pass over the distances, in which impostor pairs are counted and never sorte
 nearest of them are kept: as many as the named FARs accept, for which TAR is therefore exact. The
 others are counted in bins that are a 16,384th of the distance wide, whatever the distance. What
 hangs on all pairs, AUC and EER and the rest of the curve, is therefore not exact: pairs in one bin
-count as equally near. Each genuine pair that shares a bin with an impostor pair may move AUC by half
-of one over the product of their numbers: it was right to 3e-6 with 200 genuine pairs, and may be off
-by 1e-3 in a set of a few dozen pairs.
+count as equally near. A genuine pair and an impostor pair in one bin may move AUC by half of one
+over the product of the numbers of both kinds: it was right to 3e-6 with 200 genuine pairs, and may
+be off by 1e-3 in a set of a few dozen pairs.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,8 +27,8 @@ LEAST_RATE = 1e-6
 NOTHING_ACCEPTED = -1.0
 """A threshold below every distance."""
 FEW_ERRORS = 30
-"""A rate from fewer errors is not sure: at 30 independent ones it is right to 30 % in 90 of 100
-cases (the rule of thirty of G. Doddington, Computer Speech and Language 14, 2000)."""
+"""A rate from fewer errors is not sure: from 30 independent ones it is right to 30 % with 90 %
+confidence (the rule of thirty, G. Doddington et al., Speech Communication 31, 2000)."""
 HISTOGRAM_BINS = 100
 LOST_BITS = 9
 """A bin holds the float32 that differ in these last bits alone: 2^14 bins to each power of two."""
