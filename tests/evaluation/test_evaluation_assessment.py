@@ -302,6 +302,9 @@ def test_figures_have_intervals_where_people_are_drawn_anew() -> None:
     assert found.intervals is not None
     span = found.intervals.tar[0.05]
     assert span is not None
+    assert spans["far_at_threshold"]["0.05"] == [
+        float(f"{end:.6g}") for end in found.intervals.far_at_threshold[0.05] or ()
+    ]
     assert spans["tar_at_far"]["0.05"] == [round(end, 6) for end in span]
     assert f"[{span[0]:.2%}, {span[1]:.2%}]" in found.table()
     assert "intervals" not in evaluate(**drawn(9)).to_dict()

@@ -78,6 +78,25 @@ def test_a_single_seed_has_the_interval_of_other_people_beneath(make: Make) -> N
     assert verified.lines[0][1].small == ""
 
 
+def test_rates_from_fewer_than_thirty_errors_are_marked(make: Make) -> None:
+    params, data = make()
+
+    def verified() -> tables.Table:
+        read = rows.rows(outcomes.read(data / "results", params.branches), params)
+        return tables.verified(read, params, "city-market1501")
+
+    before = verified()
+    assert "*" not in before.caption
+    path = data / "results/moco-published-100-0-city-market1501/metrics.json"
+    told = json.loads(path.read_text())
+    told |= {"impostor_errors_at_far": {"0.001": 29}, "impostor_errors_at_fpir": {"0.01": 30}}
+    path.write_text(json.dumps(told))
+    after = verified()
+    assert after.caption.endswith("; * from fewer than 30 errors of impostors: not sure")
+    assert texts(after)[1][1] == f"{texts(before)[1][1]}*"
+    assert texts(after)[1][2:] == texts(before)[1][2:]
+
+
 def test_cuhk03_stands_by_both_protocols(make: Make) -> None:
     params, data = make()
 

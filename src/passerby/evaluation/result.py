@@ -104,10 +104,19 @@ class Result:
                 **self._ties(ranking),
             }
         figures |= self._ties(self.ranking)
-        if self.intervals:
-            figures["intervals"] = self.intervals.to_dict()
         collapsed = {"collapsed": True} if self.collapsed else {}
-        return {**told, **collapsed, **_rounded(figures), **self._at_rates()}
+        return {**told, **collapsed, **_rounded(figures), **self._spans(), **self._at_rates()}
+
+    def _spans(self) -> dict[str, Any]:
+        """The intervals, where they were asked for."""
+        if self.intervals is None:
+            return {}
+        found = _rounded(self.intervals.to_dict())
+        found["far_at_threshold"] = {
+            f"{far:g}": span and [digits.rate(end) for end in span]
+            for far, span in self.intervals.far_at_threshold.items()
+        }
+        return {"intervals": found}
 
     def _at_rates(self) -> dict[str, Any]:
         """What is given by FAR and by FPIR."""
