@@ -229,6 +229,7 @@ def calibrate(model: Path, name: str, params: Path) -> None:
     """Choose a model's thresholds on the training people of a set that it has not seen."""
     from passerby import settings
     from passerby.datasets import index
+    from passerby.evaluation import thresholds
     from passerby.training import calibration
 
     read = settings.read(params)
@@ -236,8 +237,7 @@ def calibrate(model: Path, name: str, params: Path) -> None:
     card = calibration.calibrate_on(model, benchmark, read.compute.threads)
     chosen = card.thresholds
     print(f"{model}: thresholds chosen on {chosen['chosen_on']} ({card.distance} distance)")
-    for far, row in chosen["at_far"].items():
-        print(f"  FAR {far}: accept at {row['distance']:g} and below; TAR {row['tar']:.2%} there")
+    print("\n".join(f"  {line}" for line in thresholds.lines(chosen)))
 
 
 def _numbers(text: str, between: str, count: int, option: str) -> list[float]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from passerby.errors import BadInput
-from passerby.evaluation import evaluate
+from passerby.evaluation import evaluate, result
 from passerby.evaluation.distance import pairwise
 from passerby.evaluation.expansion import Expand
 from passerby.evaluation.reranking import Rerank
@@ -103,6 +103,9 @@ def test_one_query_and_one_match_among_two() -> None:
     assert figures["map"] == figures["map_trapezoid"] == figures["minp"] == 1.0
     assert figures["cmc"] == {"1": 1.0, "5": 1.0, "10": 1.0}
     assert figures["tar_at_far"] == {"0.5": None}
+    assert figures["tpir_at_fpir"] == {"0.5": None}
+    assert "ties" not in figures
+    assert "collapsed" not in figures
     assert figures["auc"] == 1.0
     assert figures["eer"] == 0.0
 
@@ -110,9 +113,16 @@ def test_one_query_and_one_match_among_two() -> None:
 def test_figures_are_named_by_ranks_and_rates() -> None:
     figures = evaluate(**drawn(5), ranks=(1, 20), fars=(1e-5, 0.05)).to_dict()
     assert list(figures["cmc"]) == ["1", "20"]
-    assert list(figures["tar_at_far"]) == ["1e-05", "0.05"]
-    assert figures["tar_at_far"]["1e-05"] is None
+    for name in ("tar_at_far", "threshold_at_far", "impostor_errors_at_far", "far_at_threshold"):
+        assert list(figures[name]) == ["1e-05", "0.05"]
+        assert figures[name]["1e-05"] is None
+    for name in ("tpir_at_fpir", "threshold_at_fpir", "impostor_errors_at_fpir"):
+        assert list(figures[name]) == ["1e-05", "0.05"]
+        assert figures[name]["1e-05"] is None
+        assert figures[name]["0.05"] is not None
     assert figures["threshold_at_far"]["0.05"] > 0
+    assert 0 < figures["far_at_threshold"]["0.05"] <= 0.05
+    assert figures["fpir_at_threshold"]["0.05"] > figures["far_at_threshold"]["0.05"]
     assert figures["protocol"] == "market1501"
     assert figures["distance"] == "cosine"
 
@@ -121,6 +131,27 @@ def test_table_says_what_was_left_out() -> None:
     text = evaluate(**drawn(6), fars=(1e-5,)).table()
     assert "junk left out" in text
     assert "TAR at FAR 1e-05: too few pairs" in text
+    assert "TPIR at FPIR 1e-05: too few pairs" in text
+
+
+def test_table_says_what_a_threshold_of_pairs_does_in_a_search_and_which_rates_are_not_sure() -> (
+    None
+):
+    found = evaluate(**drawn(6), fars=(0.05, 0.001), draws=20)
+    lines = found.table().splitlines()
+    far, few = (
+        next(line for line in lines if f"TAR at FAR {far}:" in line) for far in (0.05, 0.001)
+    )
+    strangers = found.to_dict()["fpir_at_threshold"]["0.05"]
+    assert f"{strangers:.2%} of strangers accepted in a search of" in far
+    assert "]* (distance" in few
+    assert "]* (distance" not in far
+    assert "* from fewer than 30 errors of impostors: not sure" in lines
+    assert result.SEARCHES in lines
+    spans = found.to_dict()["intervals"]["tpir_at_fpir"]["0.05"]
+    line = next(line for line in lines if "TPIR at FPIR 0.05:" in line)
+    assert f"[{spans[0]:.2%}, {spans[1]:.2%}]" in line
+    assert "DIR" not in found.table().replace("TPIR", "")
 
 
 def test_cmc_curve_has_fifty_ranks_and_never_falls() -> None:
@@ -271,6 +302,9 @@ def test_figures_have_intervals_where_people_are_drawn_anew() -> None:
     assert found.intervals is not None
     span = found.intervals.tar[0.05]
     assert span is not None
+    assert spans["far_at_threshold"]["0.05"] == [
+        float(f"{end:.6g}") for end in found.intervals.far_at_threshold[0.05] or ()
+    ]
     assert spans["tar_at_far"]["0.05"] == [round(end, 6) for end in span]
     assert f"[{span[0]:.2%}, {span[1]:.2%}]" in found.table()
     assert "intervals" not in evaluate(**drawn(9)).to_dict()

@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 
 from passerby import seeds
-from passerby.evaluation import verification
+from passerby.evaluation import intervals as intervals_module
+from passerby.evaluation import verification, weights
 from passerby.evaluation.intervals import Intervals, intervals
 from passerby.evaluation.pairs import Pairs, checked
 from passerby.evaluation.ranking import rank
 from passerby.evaluation.verification import verify
 
 FARS = (0.01, 0.1)
+SEARCHED = (0.1,)
 DRAWS = 40
 
 
@@ -28,11 +30,17 @@ def without_junk(seed: int, levels: int | None = None) -> tuple[np.ndarray, Pair
 
 
 def literally(distances: np.ndarray, pairs: Pairs, draws: int) -> list[list[float]]:
-    """mAP, rank-1, rank-5 and TAR at both FARs of each draw, by copies of people's rows."""
+    """All figures of each draw, by copies of people's rows.
+
+    mAP, rank-1, rank-5; TAR at both FARs, TAR and FAR at their thresholds; TPIR at both FPIRs.
+    """
     people = np.unique([*pairs.query_people, *pairs.gallery_people[pairs.gallery_people > 0]])
     strangers = np.flatnonzero(pairs.gallery_people == 0)
     ranking = rank(plain.blocks(distances), pairs)
     genuine, impostor = plain.genuine(pairs), plain.impostor(pairs)
+    measured = verify(plain.blocks(distances), pairs, FARS)
+    points = [measured.true_accept_rate(far) for far in FARS]
+    limits = [point[1] for point in points if point]
     rng = seeds.stream(0, "evaluation", "intervals")
     rows = []
     for _ in range(draws):
@@ -55,6 +63,9 @@ def literally(distances: np.ndarray, pairs: Pairs, draws: int) -> list[list[floa
                 (ranking.first_rank[place] <= 1).mean(),
                 (ranking.first_rank[place] <= 5).mean(),
                 *(rate(np.array(near), np.sort(far), allowed) for allowed in FARS),
+                *((np.array(near) <= limit).mean() for limit in limits),
+                *((np.array(far) <= limit).mean() for limit in limits),
+                *(searched(distances, pairs, times, allowed) for allowed in SEARCHED),
             ]
         )
     return rows
@@ -65,16 +76,63 @@ def rate(near: np.ndarray, far: np.ndarray, allowed: float) -> float:
     return float((near < far[int(allowed * len(far) + 1e-9)]).mean())
 
 
+def searched(distances: np.ndarray, pairs: Pairs, times: dict[int, int], allowed: float) -> float:
+    """TPIR of copied queries in the gallery as it is, the threshold chosen among these queries."""
+    genuine, impostor = plain.genuine(pairs), plain.impostor(pairs)
+    asked = np.repeat(np.arange(len(distances)), [times[p] for p in pairs.query_people])
+    stranger = np.sort([distances[q, impostor[q]].min() for q in asked])
+    refused = stranger[int(allowed * len(stranger) + 1e-9)]
+    found = []
+    for q in asked:
+        if genuine[q].any():
+            order = np.argsort(distances[q], kind="stable")
+            first = next(item for item in order if genuine[q, item] or impostor[q, item])
+            match = distances[q, genuine[q]].min()
+            found.append(bool(genuine[q, first]) and match < refused)
+    return float(np.mean(found))
+
+
 @pytest.mark.parametrize("levels", [None, 30])
 def test_intervals_equal_those_of_people_copied_literally(levels: int | None) -> None:
     distances, pairs = without_junk(3, levels)
     ours = found(distances, pairs)
     low, high = np.quantile(literally(distances, pairs, DRAWS), [0.025, 0.975], axis=0)
     wanted = list(zip(low, high, strict=True))
-    for span, theirs in zip(
-        (ours.map, ours.cmc[1], ours.cmc[5], ours.tar[0.01], ours.tar[0.1]), wanted, strict=True
-    ):
+    by_rate = (ours.tar, ours.tar_at_threshold, ours.far_at_threshold)
+    spans = [ours.map, ours.cmc[1], ours.cmc[5], *(one[far] for one in by_rate for far in FARS)]
+    assert ours.tpir[0.01] is None  # less than one of the 40 queries
+    for span, theirs in zip([*spans, ours.tpir[0.1]], wanted, strict=True):
         assert span == pytest.approx(theirs, abs=1e-9)
+
+
+def test_intervals_do_not_depend_on_how_pairs_and_draws_are_parted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    distances, pairs = without_junk(8, levels=40)
+    whole = found(distances, pairs)
+    monkeypatch.setattr(weights, "LEAST_PART", 16)
+    monkeypatch.setattr(weights, "MOST_PARTS", 10_000)
+    monkeypatch.setattr(intervals_module, "MOST_DRAWS", 7)
+    parted = found(distances, pairs)
+    assert parted.to_dict() == whole.to_dict()
+
+
+def test_at_a_given_threshold_tar_and_far_move_and_the_far_is_not_held() -> None:
+    rng = np.random.default_rng(1)
+    people = np.repeat(np.arange(1, 31), 3)
+    look = rng.normal(size=(31, 3))[people]
+    cameras = np.tile([1, 2, 3], 30)
+    pairs = checked(people, people, cameras, cameras)
+    features = look + 0.3 * rng.normal(size=look.shape)
+    apart = np.linalg.norm(features[:, None] - features, axis=2).astype(np.float32)
+    ours = found(apart, pairs, draws=300)
+    low, high = ours.far_at_threshold[0.01] or (0, 0)
+    assert low < 0.005
+    assert high > 0.015
+    anew, fixed = ours.tar[0.01], ours.tar_at_threshold[0.01]
+    assert anew is not None
+    assert fixed is not None
+    assert anew != fixed
 
 
 def test_more_pictures_of_the_same_people_do_not_narrow_them() -> None:
@@ -109,7 +167,11 @@ def test_the_figure_lies_within_and_a_rate_that_cannot_be_measured_has_none() ->
     assert span is not None
     assert span[0] <= point[0] <= span[1]
     assert ours.tar[1e-9] is None
-    assert ours.to_dict()["tar_at_far"] == {"1e-09": None, "0.1": span}
+    told = ours.to_dict()
+    assert told["tar_at_far"] == {"1e-09": None, "0.1": span}
+    for name in ("tar_at_threshold", "far_at_threshold", "tpir_at_fpir"):
+        assert told[name]["1e-09"] is None
+        assert told[name]["0.1"] is not None
 
 
 def test_too_few_kept_pairs_give_no_rate_that_is_too_high(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,5 +157,5 @@ def test_distances_that_do_not_fit_together_are_refused() -> None:
 def test_a_feature_without_a_direction_is_refused() -> None:
     features = drawn(7)
     features[31] = 0
-    with pytest.raises(BadInput, match="features: features 31 are all zero"):
+    with pytest.raises(BadInput, match="gallery: features 1 are all zero"):
         list(reranked(features[:30], features[30:], "cosine", Rerank()))

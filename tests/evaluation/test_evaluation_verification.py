@@ -89,6 +89,44 @@ def test_the_right_way_round_on_the_sample_of_the_style_guide() -> None:
     assert point[1] == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e-9, 1e-5, 1.0, 1e5, 1e30])
+def test_the_figures_do_not_depend_on_how_large_distances_are(scale: float) -> None:
+    genuine, impostor = (np.float32(scale) * part for part in drawn(0))
+    labels = np.r_[np.ones(len(genuine)), np.zeros(len(impostor))]
+    found = verified(genuine, impostor)
+    wanted = roc_auc_score(labels, -np.r_[genuine, impostor].astype(float))
+    assert found.area_under_curve() == pytest.approx(wanted, abs=1e-5)
+    assert found.equal_error_rate() == pytest.approx(
+        verified(*drawn(0)).equal_error_rate(), abs=1e-3
+    )
+    spread = found.histogram()
+    assert np.count_nonzero(spread.impostor) > 50
+    assert found.impostors == len(impostor)
+
+
+def test_a_given_threshold_tells_its_rate_and_its_errors() -> None:
+    genuine, impostor = drawn(5)
+    found = verified(genuine, impostor)
+    for threshold in (0.0, 1.1, 1.5, float(impostor[7]), 9.0):
+        assert found.accepted(threshold) == (
+            (genuine <= threshold).mean(),
+            (impostor <= threshold).sum(),
+        )
+    assert found.strangers_accepted(float(impostor.min())) == 1.0
+    assert found.strangers_accepted(float(impostor.min()) * 0.999) == 0.0
+
+
+def test_a_threshold_beyond_the_pairs_that_are_known_tells_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(verification, "KEPT_AT_LEAST", 1)
+    genuine, impostor = drawn(5)
+    found = verified(genuine, impostor)
+    assert len(found.nearest) < len(impostor)
+    assert found.accepted(float(np.median(impostor))) is None
+    assert found.accepted(float(found.nearest[3])) is not None
+
+
 def test_a_rate_below_one_impostor_pair_cannot_be_measured() -> None:
     found = verified(*drawn(3))
     assert found.true_accept_rate(1 / 5_001) is None
@@ -164,25 +202,24 @@ def test_all_counting_pairs_are_counted_whatever_the_blocks(levels: int | None) 
         assert found.nearest.tolist() == impostor[: len(found.nearest)].tolist()
         query, item = np.divmod(found.nearest_pair, distances.shape[1])
         assert distances[query, item].tolist() == found.nearest.tolist()
-        assert (
-            found.spread.tolist()
-            == np.bincount(bin_of(impostor), minlength=len(found.spread)).tolist()
-        )
+        bins, number = np.unique(bin_of(impostor), return_counts=True)
+        assert found.bins.tolist() == bins.tolist()
+        assert found.spread.tolist() == number.tolist()
         only = np.where(plain.impostor(pairs), distances, np.inf)
         assert found.nearest_of_query.tolist() == only.min(axis=1).tolist()
 
 
 def test_bins_hold_their_edges_and_lose_nothing() -> None:
     rng = np.random.default_rng(0)
-    distance = np.sort(10.0 ** rng.uniform(-9, 7, 10_000)).astype(np.float32)
+    distance = np.sort(10.0 ** rng.uniform(-37, 38, 10_000)).astype(np.float32)
     bins = bin_of(distance)
     assert (np.diff(bins) >= 0).all()
     assert (edges_of(bins) <= distance).all()
-    inner = (bins > 0) & (bins < bins.max())
-    assert (distance < edges_of(bins + 1))[inner].all()
-    width = edges_of(bins + 1)[inner] / edges_of(bins)[inner]
+    assert (distance < edges_of(bins + 1)).all()
+    width = edges_of(bins + 1)[1:-1] / edges_of(bins)[1:-1]
     assert width.max() <= 1 + 2.0**-14
     assert verified(distance[:5], distance).impostors == len(distance)
+    assert bin_of(np.zeros(1, np.float32)).tolist() == [0]
 
 
 def test_histogram_counts_every_pair_once() -> None:

@@ -52,7 +52,7 @@ def write_result(folder: Path, value: float, name: str, set_name: str) -> None:
         "minp": value / 2,
         "cmc": {"1": value + 0.2, "5": value + 0.4, "10": value + 0.5},
         "tar_at_far": {"0.001": value / 3, "0.01": None},
-        "dir_at_far": {"0.001": None, "0.01": value / 4},
+        "tpir_at_fpir": {"0.001": None, "0.01": value / 4},
         "reranked": {"map": value + 0.05, "minp": value, "cmc": {"1": value}},
         "auc": 0.8,
         "eer": 0.2,

@@ -73,7 +73,7 @@ def test_distances_have_a_line_at_the_threshold_of_each_far() -> None:
     for far, name in ((5e-2, "5 %"), (2e-1, "20 %")):
         at = curves.threshold(result, far)
         assert at == (result.verification.true_accept_rate(far) or (0, None))[1]
-        text = f"threshold at FAR {name}: {at:.4g}"
+        text = f"threshold at FAR {name} of pairs: {at:.4g}"
         assert list(lines[text].get_xdata()) == [at, at]
     looks = {(str(line.get_linestyle()), line.get_marker()) for line in axes.get_lines()}
     assert len(looks) == 4  # both kinds of pairs and both thresholds, without colour

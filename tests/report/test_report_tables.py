@@ -50,7 +50,7 @@ def test_verification_has_a_table_of_its_own_and_of_an_error_rate_the_least_is_b
     read = rows.rows(outcomes.read(data / "results", params.branches), params)
     table = tables.verified(read, params, "city-market1501")
     assert table.head == (
-        "start or model", "TAR@0.1 %", "TAR@1 %", "DIR@0.1 %", "DIR@1 %", "EER", "AUC",
+        "start or model", "TAR@0.1 %", "TAR@1 %", "TPIR@0.1 %", "TPIR@1 %", "EER", "AUC",
     )  # fmt: skip
     missing = tables.NOT_MEASURED
     assert texts(table)[1] == ["moco", "8.3", missing, missing, "6.2", "20.0", "80.0"]
@@ -76,6 +76,25 @@ def test_a_single_seed_has_the_interval_of_other_people_beneath(make: Make) -> N
     verified = tables.verified(read, params, "city-market1501")
     assert verified.lines[1][1].small == "1.0 to 2.0"
     assert verified.lines[0][1].small == ""
+
+
+def test_rates_from_fewer_than_thirty_errors_are_marked(make: Make) -> None:
+    params, data = make()
+
+    def verified() -> tables.Table:
+        read = rows.rows(outcomes.read(data / "results", params.branches), params)
+        return tables.verified(read, params, "city-market1501")
+
+    before = verified()
+    assert "*" not in before.caption
+    path = data / "results/moco-published-100-0-city-market1501/metrics.json"
+    told = json.loads(path.read_text())
+    told |= {"impostor_errors_at_far": {"0.001": 29}, "impostor_errors_at_fpir": {"0.01": 30}}
+    path.write_text(json.dumps(told))
+    after = verified()
+    assert after.caption.endswith("; * from fewer than 30 errors of impostors: not sure")
+    assert texts(after)[1][1] == f"{texts(before)[1][1]}*"
+    assert texts(after)[1][2:] == texts(before)[1][2:]
 
 
 def test_cuhk03_stands_by_both_protocols(make: Make) -> None:

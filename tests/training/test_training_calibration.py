@@ -5,16 +5,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
+from passerby import cli
 from passerby.datasets import index
 from passerby.datasets.index import Benchmark
 from passerby.errors import BadInput
+from passerby.evaluation.result import SEARCHES
 from passerby.models import artifact, backbones
 from passerby.models.artifact import ModelCard
 from passerby.models.embedder import Embedder
 from passerby.settings import BenchmarkSource, Encoder
 from passerby.training.calibration import calibrate_on
+
+ROOT = Path(__file__).parents[2]
 
 
 def people_in_two_cameras(root: Path) -> Benchmark:
@@ -50,7 +55,26 @@ def test_thresholds_are_chosen_on_people_it_has_not_seen_and_stay_with_the_model
     assert made.thresholds["chosen_on"] == "mine: its training people"
     assert made.thresholds["impostor_pairs"] == 24 * 22
     assert list(made.thresholds["at_far"]) == ["0.01"]  # of so few pairs no smaller rate
+    assert list(made.thresholds["at_fpir"]) == ["24"]  # searches of all its pictures
     assert Embedder.load(model).card.thresholds == made.thresholds
+
+
+def test_the_command_says_which_distance_is_for_pairs_and_which_for_searches(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    people_in_two_cameras(tmp_path / "set")
+    settings = yaml.safe_load((ROOT / "params.yaml").read_text())
+    settings["benchmarks"]["mine"] = {"kind": "folder", "root": str(tmp_path / "set")}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings))
+    model = written(tmp_path / "model")
+    cli.calibrate(model, "mine", tmp_path / "params.yaml")
+    said = capsys.readouterr().out
+    stored = artifact.read_card(model).thresholds
+    assert f"  FAR 0.01: accept at {stored['at_far']['0.01']['distance']} and below" in said
+    assert "of strangers in a search of 24" in said
+    row = stored["at_fpir"]["24"]["0.1"]
+    assert f"  FPIR 0.1 in a search of 24: accept at {row['distance']} and below" in said
+    assert SEARCHES in said
 
 
 def test_thresholds_are_not_chosen_on_people_a_model_was_trained_on(tmp_path: Path) -> None:

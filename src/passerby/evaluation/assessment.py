@@ -14,6 +14,7 @@ from passerby.evaluation.pairs import Pairs, checked
 from passerby.evaluation.ranking import Ranking, hit_ranks, measured, rank
 from passerby.evaluation.reranking import Rerank, reranked
 from passerby.evaluation.result import Result
+from passerby.evaluation.scale import collapsed
 from passerby.evaluation.verification import Tally, Verification
 
 RANKS = (1, 5, 10)
@@ -50,7 +51,7 @@ def evaluate(
         protocol: A name of `protocols.PROTOCOLS`.
         distance: `cosine` or `euclidean`.
         ranks: Ranks k of CMC@k, from 1.
-        fars: False-accept rates at which TAR is given, in (0, 1).
+        fars: False-accept rates at which TAR is given, in (0, 1); as FPIRs, TPIR.
         draws: How often people are drawn anew for 95 % intervals (`intervals`); 0 for none.
         rerank: Rank by k-reciprocal re-ranking too (`reranking`); `None` for no.
         expand: Rank after query expansion too (`expansion`); `None` for no.
@@ -58,8 +59,9 @@ def evaluate(
             `passerby.models.products.where_it_is_fast` a GPU.
 
     Raises:
-        BadInput: an empty side, unequal dimensions, values that are not finite, labels that do not
-            fit, no query with a match, no impostor pair (which, and where).
+        BadInput: an empty side, unequal dimensions, values that are not finite or that float32
+            cannot hold the distances of, labels that do not fit, no query with a match, no impostor
+            pair (which, and where).
 
     Example:
         >>> found = evaluate(np.eye(2), np.eye(2), [1, 2], [1, 2], [1, 1], [2, 2])
@@ -95,6 +97,8 @@ def evaluate(
         tuple(fars),
         intervals(pairs, ranking, verification, ranks, fars, draws) if draws else None,
         transductive,
+        pairs,
+        collapsed(query, gallery, distance),
     )
 
 
@@ -123,7 +127,8 @@ def _measured(
         query.append(rows.start + genuine[0])
         ranks.append(hit_ranks(block, genuine))
         tally.add(rows, block, genuine)
-    ranking, verification = measured(np.concatenate(query), np.concatenate(ranks)), tally.found()
+    ranking = measured(np.concatenate(query), np.concatenate(ranks, axis=1))
+    verification = tally.found()
     if not len(ranking.query):
         raise BadInput(
             f"none of the {len(pairs.query_people):,} queries has a match by another camera in the "

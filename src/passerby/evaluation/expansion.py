@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from passerby.errors import BadInput
-from passerby.evaluation.distance import BLOCK_PAIRS, Multiply, on_cpu, unit
+from passerby.evaluation.distance import BLOCK_PAIRS, Multiply, equal_rows, on_cpu
+from passerby.evaluation.scale import by_row, fitting, together, unit
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,21 @@ def expanded(
         multiplier: As in `distance.blocks`.
 
     Returns:
-        `float32 (Q, D)` and `float32 (G, D)`.
+        `float32 (Q, D)` and `float32 (G, D)`; where numbers are extreme all are times one power of
+        two, and in float64 if that is not enough.
 
     Raises:
         BadInput: a feature of length 0.
     """
-    both = np.concatenate([query, gallery]).astype(np.float32, copy=False)
-    directions = unit(both, "features")
+    both = fitting(np.concatenate(together(query, gallery)[:2]))
+    directions = unit(np.concatenate([by_row(query), by_row(gallery)]), "features")
     multiply, k = multiplier(directions), min(asked.k, len(both))
     found = np.empty_like(both)
+    later, first = equal_rows(directions)
     step = max(1, BLOCK_PAIRS // len(both))
     for start in range(0, len(both), step):
         cosines = multiply(directions[start : start + step])
+        cosines[:, later] = cosines[:, first]
         # A stable sort of the few that a partition leaves: ties go to the earlier.
         last = -np.partition(-cosines, k - 1, axis=1)[:, k - 1]
         for place, row in enumerate(cosines, start):

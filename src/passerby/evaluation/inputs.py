@@ -23,6 +23,9 @@ def features(given: np.ndarray, name: str) -> np.ndarray:
         raise BadInput(
             f"{name}: {array.dtype} of shape {array.shape} found, numbers of shape (N, D) wanted"
         )
+    if array.dtype.itemsize > np.dtype(np.float64).itemsize:
+        with np.errstate(over="ignore"):  # what does not fit becomes infinite and is refused
+            array = array.astype(np.float64)
     if not array.size:
         raise BadInput(f"{name}: empty, of shape {array.shape}; at least one feature wanted")
     broken = np.flatnonzero(~np.isfinite(array).all(axis=1))

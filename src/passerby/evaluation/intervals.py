@@ -6,21 +6,31 @@ N. Ratha and S. Pankanti, "Error analysis of pattern recognition systems: the su
 CVIU 93, 2004, with both sides of an impostor pair drawn). A person who is drawn w times weighs w: a
 genuine pair weighs w, an impostor pair the product of its two weights. A distractor is a person of
 its own.
+
+There are two questions. How far would TAR at a FAR move if the threshold were chosen anew among the
+other people? And what would TAR and FAR be among them at the threshold that was chosen here? A
+user of a stored threshold asks the second.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from passerby import seeds
+from passerby.evaluation.identification import identification_rate, nearest_match
 from passerby.evaluation.pairs import Pairs
 from passerby.evaluation.ranking import Ranking
 from passerby.evaluation.verification import Verification
+from passerby.evaluation.weights import Units, WeightedPairs
 
 LEVEL = 0.95
+BATCH_NUMBERS, MOST_DRAWS = 1 << 22, 64
+"""Of a batch of draws."""
 Interval = tuple[float, float]
+ByRate = dict[float, Interval | None]
+"""By FAR or FPIR; `None` where the rate cannot be measured."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +41,14 @@ class Intervals:
     map: Interval
     cmc: dict[int, Interval]
     """By rank."""
-    tar: dict[float, Interval | None]
-    """By FAR; `None` where the FAR cannot be measured."""
+    tar: ByRate
+    """TAR by FAR; each draw chooses its threshold."""
+    tar_at_threshold: ByRate
+    """TAR by FAR, at the threshold that all people together give."""
+    far_at_threshold: ByRate
+    """The FAR that is achieved at this threshold."""
+    tpir: ByRate
+    """TPIR by FPIR; each draw chooses its threshold."""
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain values."""
@@ -41,8 +57,15 @@ class Intervals:
             "draws": self.draws,
             "map": self.map,
             "cmc": {str(k): span for k, span in self.cmc.items()},
-            "tar_at_far": {f"{far:g}": span for far, span in self.tar.items()},
+            "tar_at_far": _by_name(self.tar),
+            "tar_at_threshold": _by_name(self.tar_at_threshold),
+            "far_at_threshold": _by_name(self.far_at_threshold),
+            "tpir_at_fpir": _by_name(self.tpir),
         }
+
+
+def _by_name(spans: ByRate) -> dict[str, Interval | None]:
+    return {f"{rate:g}": span for rate, span in spans.items()}
 
 
 def intervals(
@@ -55,102 +78,92 @@ def intervals(
 ) -> Intervals:
     """Draw the people anew, and see how the figures move.
 
-    mAP and CMC move with the queries' people; the gallery of a query stays whole.
+    mAP, CMC and TPIR move with the queries' people; the gallery of a query stays whole.
 
     Args:
         pairs: Labels of all pairs, without junk.
         ranking: What was found of them.
         verification: What was found of them.
         ranks: Ranks k of CMC@k.
-        fars: False-accept rates, at most those that `verification` was counted for.
+        fars: False-accept rates, at most those that `verification` was counted for; FPIRs, too.
         draws: How often.
     """
-    units = _Units.of(pairs)
-    hits = [ranking.first_rank <= k for k in ranks]
-    of_ranked = units.query[ranking.query]
-    of_genuine = units.query[verification.genuine_query]
-    query, item = np.divmod(verification.nearest_pair, len(units.gallery))
-    of_nearest = units.query[query], units.gallery[item]
-    known = [far for far in fars if verification.true_accept_rate(far) is not None]
-    rng = seeds.stream(0, "evaluation", "intervals")
-    rows: list[list[float]] = []
-    while len(rows) < draws:
-        weight = units.drawn(rng)
-        ranked, genuine = weight[of_ranked], weight[of_genuine]
-        if not ranked.sum() or not genuine.sum():
-            continue  # of few people none with a match was drawn: no figure, draw again
-        impostor = weight[of_nearest[0]] * weight[of_nearest[1]]
-        refused = _first_refused(verification, impostor, np.array(known) * units.pairs(weight))
-        accepted = verification.genuine < refused[:, None]
-        rows.append(
-            [
-                *(ranked @ values / ranked.sum() for values in (ranking.average_precision, *hits)),
-                *(accepted @ genuine / genuine.sum()),
-            ]
-        )
-    low, high = np.quantile(rows, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
-    found = list(zip(low.tolist(), high.tolist(), strict=True))
-    of_far = dict(zip(known, found[1 + len(ranks) :], strict=True))
+    points = {far: verification.true_accept_rate(far) for far in fars}
+    thresholds = {far: point[1] for far, point in points.items() if point}
+    searched = [f for f in fars if identification_rate(ranking, verification, f) is not None]
+    weighted = WeightedPairs(pairs, verification, list(thresholds), list(thresholds.values()))
+    values = [ranking.average_precision, *(ranking.first_rank <= k for k in ranks)]
+    rows = []
+    for weight in drawn_weights(pairs, ranking, draws, len(verification.genuine)):
+        of_valid = weight[:, weighted.units.query[ranking.query]]
+        ranked = of_valid @ np.stack(values, axis=1) / of_valid.sum(axis=1, keepdims=True)
+        searches = _searches(ranking, verification, weight[:, weighted.units.query], searched)
+        rows.append(np.concatenate([ranked, *weighted.rates(weight), searches], axis=1))
+    found = iter(spans(np.concatenate(rows)))
     return Intervals(
         draws=draws,
-        map=found[0],
-        cmc=dict(zip(ranks, found[1:], strict=False)),
-        tar={far: of_far.get(far) for far in fars},
+        map=next(found),
+        cmc={k: next(found) for k in ranks},
+        tar=_of_rates(fars, thresholds, found),
+        tar_at_threshold=_of_rates(fars, thresholds, found),
+        far_at_threshold=_of_rates(fars, thresholds, found),
+        tpir=_of_rates(fars, searched, found),
     )
 
 
-@dataclass(frozen=True)
-class _Units:
-    """What is drawn: `n` people, then the distractors one by one."""
+def drawn_weights(pairs: Pairs, ranking: Ranking, draws: int, width: int) -> Iterator[np.ndarray]:
+    """How often each unit is drawn, in batches of draws: `(b, U)`.
 
-    people: int
-    query: np.ndarray
-    """The unit of each query, `(Q,)`."""
-    gallery: np.ndarray
-    """The unit of each gallery item, `(G,)`."""
-    queries_of: np.ndarray
-    """Queries of each unit."""
-    items_of: np.ndarray
-    """Gallery items of each unit."""
+    Of few people it may happen that none with a match is drawn, so that there is no figure. Then
+    people are drawn again.
 
-    @classmethod
-    def of(cls, pairs: Pairs) -> "_Units":
-        somebody = pairs.gallery_people > 0
-        known = np.unique([*pairs.query_people, *pairs.gallery_people[somebody]])
-        strangers = int((~somebody).sum())
-        query = np.searchsorted(known, pairs.query_people)
-        gallery = np.searchsorted(known, pairs.gallery_people)
-        gallery[~somebody] = len(known) + np.arange(strangers)
-        total = len(known) + strangers
-        return cls(
-            len(known),
-            query,
-            gallery,
-            np.bincount(query, minlength=total),
-            np.bincount(gallery, minlength=total),
-        )
-
-    def drawn(self, rng: np.random.Generator) -> np.ndarray:
-        """How often each unit is drawn: people and distractors each as many as there are."""
-        strangers = len(self.items_of) - self.people
-        parts = [self.people, *([strangers] if strangers else [])]
-        return np.concatenate([rng.multinomial(n, np.full(n, 1 / n)) for n in parts]).astype(float)
-
-    def pairs(self, weight: np.ndarray) -> float:
-        """What all impostor pairs weigh together."""
-        others = (weight * self.items_of).sum() - weight * self.items_of
-        return float((weight * self.queries_of * others).sum())
-
-
-def _first_refused(
-    verification: Verification, impostor: np.ndarray, allowed: np.ndarray
-) -> np.ndarray:
-    """For each allowed weight the nearest distance with which impostor pairs would weigh more.
-
-    Where the pairs that are kept do not weigh as much, it is the farthest of them: then TAR comes
-    out too low, never too high.
+    Args:
+        pairs: Labels of all pairs, without junk.
+        ranking: What was found of them.
+        draws: How often.
+        width: The most numbers that are computed of a draw at once: they decide how large a batch
+            is.
     """
-    place = np.searchsorted(np.cumsum(impostor), allowed + 1e-9, side="right")
-    all_kept = len(verification.nearest) == verification.impostors
-    end = np.inf if all_kept else verification.nearest[-1]
-    return np.append(verification.nearest, np.float32(end))[place]
+    units = Units.of(pairs)
+    matched = np.unique(units.query[ranking.query])
+    rng = seeds.stream(0, "evaluation", "intervals")
+    widest = max(width, len(units.items_of), len(pairs.query_people))
+    size = max(1, min(MOST_DRAWS, BATCH_NUMBERS // widest))
+    for start in range(0, draws, size):
+        batch: list[np.ndarray] = []
+        while len(batch) < min(size, draws - start):
+            weight = units.drawn(rng)
+            if weight[matched].any():
+                batch.append(weight)
+        yield np.stack(batch)
+
+
+def spans(rows: np.ndarray) -> list[Interval]:
+    """Between which values 95 % of the draws lie, of figures `(draws, n)`."""
+    low, high = np.quantile(rows, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return list(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def _of_rates(
+    asked: Sequence[float], known: Sequence[float] | dict[float, float], found: Iterator[Interval]
+) -> ByRate:
+    of_known = {rate: next(found) for rate in known}
+    return {rate: of_known.get(rate) for rate in asked}
+
+
+def _searches(
+    ranking: Ranking, verification: Verification, of_query: np.ndarray, fpirs: Sequence[float]
+) -> np.ndarray:
+    """TPIR at each FPIR, `(b, n)`, where each draw chooses its threshold among its strangers."""
+    order = np.argsort(verification.nearest_of_query, kind="stable")
+    stranger = np.append(verification.nearest_of_query[order], np.float32(np.inf))
+    up_to = np.cumsum(of_query[:, order], axis=1)
+    of_valid = of_query[:, ranking.query]
+    match, first = nearest_match(ranking, verification), ranking.first_rank == 1
+    found = []
+    for fpir in fpirs:
+        allowed = fpir * up_to[:, -1:] + 1e-9
+        refused = stranger[(up_to <= allowed).sum(axis=1)]
+        accepted = first & (match < refused[:, None])
+        found.append((of_valid * accepted).sum(axis=1) / of_valid.sum(axis=1))
+    return np.stack(found, axis=1) if found else np.empty((len(of_query), 0))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from passerby.evaluation.result import DECIMALS
+from passerby.evaluation.digits import DECIMALS
 
 Range = tuple[int, int]
 """Least and most of a trial."""

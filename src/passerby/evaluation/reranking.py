@@ -17,7 +17,8 @@ import numpy as np
 from scipy import sparse
 
 from passerby.errors import BadInput
-from passerby.evaluation.distance import Block, Multiply, on_cpu, unit
+from passerby.evaluation import scale
+from passerby.evaluation.distance import Block, Multiply, equal_rows, on_cpu
 
 BLOCK_PLACES = 1 << 22
 """Numbers of a block of rows."""
@@ -59,12 +60,15 @@ class _OfFeatures:
         self._features, self.count = features, len(features)
         self._multiply = multiplier(features)
         self._lengths = np.einsum("nd,nd->n", features, features)
+        self._later, self._first = equal_rows(features)
 
     def rows(self, rows: slice) -> np.ndarray:
         found = self._multiply(self._features[rows])
         found *= -2
         found += self._lengths[rows, None]
         found += self._lengths
+        if len(self._later):
+            found[:, self._later] = found[:, self._first]
         return np.maximum(found, 0, out=found)
 
     def at(self, row: np.ndarray, column: np.ndarray) -> np.ndarray:
@@ -132,9 +136,22 @@ def reranked(
     Raises:
         BadInput: for `cosine` a feature of length 0.
     """
-    both = np.concatenate([query, gallery]).astype(np.float32, copy=False)
-    squares = _OfFeatures(unit(both, "features") if kind == "cosine" else both, multiplier)
+    squares = _OfFeatures(_with_euclidean_distances(query, gallery, kind), multiplier)
     yield from _reranked(squares, len(query), asked)
+
+
+def _with_euclidean_distances(query: np.ndarray, gallery: np.ndarray, kind: str) -> np.ndarray:
+    """All features, those whose Euclidean distances are asked for: `float32 (N, D)`.
+
+    Neither a common factor nor where they are seen from moves a re-ranked distance.
+    """
+    if scale.collapsed(query, gallery, kind):
+        return np.concatenate(scale.from_the_middle(query, gallery, kind))
+    if kind == "cosine":
+        both = (scale.by_row(query), scale.by_row(gallery))
+        return scale.unit(np.concatenate(both), "features")
+    both = scale.together(query, gallery)[:2]
+    return np.concatenate(both).astype(np.float32, copy=False)
 
 
 def reranked_distances(
@@ -176,9 +193,11 @@ def _blocks(count: int, width: int) -> Iterator[slice]:
 
 
 def _neighbours(squares: _Squares, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The `k` nearest of each, itself among them; ties by place. And the farthest square of each.
+    """The `k` nearest of each, itself first; ties by place. And the farthest square of each.
 
     The k-th value is found first, by a partition of values; then only what is as near is sorted.
+    Each stands first among its own neighbours also where more than `k` others are no farther, so
+    that every set of reciprocal neighbours holds at least its own member.
 
     Returns:
         `int32 (N, k)` and `float32 (N,)`.
@@ -187,6 +206,7 @@ def _neighbours(squares: _Squares, k: int) -> tuple[np.ndarray, np.ndarray]:
     for rows in _blocks(squares.count, squares.count):
         block = squares.rows(rows)
         farthest[rows] = block.max(axis=1)
+        block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = -1
         last = np.partition(block, k - 1, axis=1)[:, k - 1]
         row, column = np.nonzero(block <= last[:, None])
         order = np.lexsort((column, block[row, column], row))

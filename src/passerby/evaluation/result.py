@@ -5,14 +5,21 @@ from typing import Any
 
 import numpy as np
 
-from passerby.evaluation import protocols
+from passerby.evaluation import digits, protocols
 from passerby.evaluation.identification import identification_rate
 from passerby.evaluation.intervals import Interval, Intervals
+from passerby.evaluation.pairs import Pairs
 from passerby.evaluation.ranking import Ranking
-from passerby.evaluation.verification import Verification
+from passerby.evaluation.verification import FEW_ERRORS, Verification
 
 CURVE_RANKS = 50
-DECIMALS = 6
+SEARCHES = (
+    "FAR is of pairs. In a search every picture of the gallery makes a pair, so many more "
+    "strangers are accepted: take the distance of an FPIR for it, at the size of your gallery."
+)
+"""What stands wherever thresholds are printed."""
+Point = tuple[float, float]
+"""A rate, and the threshold that gives it."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,10 @@ class Result:
     transductive: dict[str, Ranking]
     """Rankings by distances that hang on all queries and the whole gallery, where asked for:
     `reranked` and `expanded`. Never the headline."""
+    pairs: Pairs
+    """The labels of all pairs, without junk."""
+    collapsed: bool
+    """Whether the features are nearly all alike: then no figure says much."""
 
     @property
     def map(self) -> float:
@@ -41,7 +52,7 @@ class Result:
 
     @property
     def map_trapezoid(self) -> float:
-        """Mean average precision as Market-1501's toolbox computes it (lower)."""
+        """Mean of the area under precision over recall by trapezoids (lower)."""
         return float(self.ranking.average_precision_trapezoid.mean())
 
     @property
@@ -53,25 +64,35 @@ class Result:
         """Share of valid queries with a hit among the first 1, 2, ... 50, `(50,)`."""
         return np.array([self.ranking.cmc(k) for k in range(1, CURVE_RANKS + 1)])
 
-    def identification_rate(self, far: float) -> tuple[float, float] | None:
-        """Open-set DIR at rank 1, and its threshold: `identification.identification_rate`."""
-        return identification_rate(self.ranking, self.verification, far)
+    def identification_rate(self, fpir: float) -> Point | None:
+        """Open-set TPIR at rank 1, and its threshold: `identification.identification_rate`."""
+        return identification_rate(self.ranking, self.verification, fpir)
+
+    def impostor_errors(self, far: float) -> int | None:
+        """How many impostor pairs the threshold of a FAR accepts; `None` as for the FAR itself."""
+        point = self.verification.true_accept_rate(far)
+        found = point and self.verification.accepted(point[1])
+        return found[1] if found else None
+
+    def stranger_errors(self, fpir: float) -> int | None:
+        """How many strangers the threshold of an FPIR accepts; `None` as for the FPIR itself."""
+        point = self.identification_rate(fpir)
+        if point is None:
+            return None
+        return round(self.verification.strangers_accepted(point[1]) * self.counts["queries"])
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures as plain values, rounded to six decimals.
+        """The figures as plain values: shares to six decimals, thresholds to nine digits.
 
-        A TAR is `None` where its FAR is less than one impostor pair.
+        A TAR is `None` where its FAR is less than one impostor pair, a TPIR where its FPIR is less
+        than one query.
         """
-        points = {f"{far:g}": self.verification.true_accept_rate(far) for far in self.fars}
-        open_set = {f"{far:g}": self.identification_rate(far) for far in self.fars}
+        told = {"protocol": self.protocol, "distance": self.distance, "counts": self.counts}
         figures = {
             "map": self.map,
             "map_trapezoid": self.map_trapezoid,
             "minp": self.minp,
             "cmc": {str(k): self.ranking.cmc(k) for k in self.ranks},
-            "tar_at_far": {far: point and point[0] for far, point in points.items()},
-            "threshold_at_far": {far: point and point[1] for far, point in points.items()},
-            "dir_at_far": {far: point and point[0] for far, point in open_set.items()},
             "auc": self.verification.area_under_curve(),
             "eer": self.verification.equal_error_rate(),
         }
@@ -80,11 +101,57 @@ class Result:
                 "map": float(ranking.average_precision.mean()),
                 "minp": float(ranking.inverse_negative_penalty.mean()),
                 "cmc": {str(k): ranking.cmc(k) for k in self.ranks},
+                **self._ties(ranking),
             }
-        told = {"protocol": self.protocol, "distance": self.distance, "counts": self.counts}
-        if self.intervals:
-            figures["intervals"] = self.intervals.to_dict()
-        return {**told, **_rounded(figures)}
+        figures |= self._ties(self.ranking)
+        collapsed = {"collapsed": True} if self.collapsed else {}
+        return {**told, **collapsed, **_rounded(figures), **self._spans(), **self._at_rates()}
+
+    def _spans(self) -> dict[str, Any]:
+        """The intervals, where they were asked for."""
+        if self.intervals is None:
+            return {}
+        found = _rounded(self.intervals.to_dict())
+        found["far_at_threshold"] = {
+            f"{far:g}": span and [digits.rate(end) for end in span]
+            for far, span in self.intervals.far_at_threshold.items()
+        }
+        return {"intervals": found}
+
+    def _at_rates(self) -> dict[str, Any]:
+        """What is given by FAR and by FPIR."""
+        found = self.verification
+        points = {f"{far:g}": found.true_accept_rate(far) for far in self.fars}
+        errors = {f"{far:g}": self.impostor_errors(far) for far in self.fars}
+        open_set = {f"{far:g}": self.identification_rate(far) for far in self.fars}
+        return {
+            "tar_at_far": {far: point and digits.share(point[0]) for far, point in points.items()},
+            "threshold_at_far": _thresholds(points),
+            "impostor_errors_at_far": errors,
+            "far_at_threshold": {
+                far: None if count is None else digits.rate(count / found.impostors)
+                for far, count in errors.items()
+            },
+            "fpir_at_threshold": {
+                far: point and digits.share(found.strangers_accepted(point[1]))
+                for far, point in points.items()
+            },
+            "impostor_errors_at_fpir": {
+                f"{fpir:g}": self.stranger_errors(fpir) for fpir in self.fars
+            },
+            "tpir_at_fpir": {
+                fpir: point and digits.share(point[0]) for fpir, point in open_set.items()
+            },
+            "threshold_at_fpir": _thresholds(open_set),
+        }
+
+    def _ties(self, ranking: Ranking) -> dict[str, Any]:
+        """How far ties leave a ranking to the gallery's order; nothing where there are none."""
+        ties = ranking.ties
+        if not ties.tied.any():
+            return {}
+        cmc = {str(k): ties.cmc(k) for k in self.ranks}
+        return {"ties": {"queries": int(ties.tied.sum()), "map": ties.map, "cmc": cmc}}
 
     def table(self) -> str:
         """The figures as lines for people, in percent."""
@@ -98,11 +165,9 @@ class Result:
             f"mAP        {self.map:.2%}{self._span('map')} (trapezoid {self.map_trapezoid:.2%})",
             *(f"rank-{k:<5} {self.ranking.cmc(k):.2%}{self._span('cmc', k)}" for k in self.ranks),
             f"mINP       {self.minp:.2%}",
+            *self._warnings(),
+            *self._thresholds_told(),
         ]
-        for far in self.fars:
-            accepted, found = self.verification.true_accept_rate(far), self.identification_rate(far)
-            lines.append(f"TAR at FAR {far:g}: {_told(accepted, self._span('tar', far))}")
-            lines.append(f"DIR at FAR {far:g}: {_told(found)}")
         area, equal = self.verification.area_under_curve(), self.verification.equal_error_rate()
         lines.append(
             f"AUC {area:.4f}, EER {equal:.2%}, {counts['genuine_pairs']:,} genuine and "
@@ -114,8 +179,50 @@ class Result:
             for name, ranking in self.transductive.items()
         ]
         if self.intervals:
-            lines.append(f"[95 % of {self.intervals.draws} draws of other people]")
+            lines.append(f"[95 % of {self.intervals.draws:,} draws of other people]")
         return "\n".join(lines)
+
+    def _warnings(self) -> list[str]:
+        """Whether features are collapsed, and what ties leave to the gallery's order."""
+        lines = []
+        if self.collapsed:
+            lines.append(
+                "collapsed  the features are nearly all alike (their spread is less than 1 % of "
+                "their length): look at the model that gave them"
+            )
+        ties = self.ranking.ties
+        least, greatest = (f"{value:.2%}" for value in ties.map)
+        if least != greatest:
+            lines.append(
+                f"ties       {ties.tied.sum():,} queries have a match that is exactly as near as "
+                f"somebody else: by the gallery's order mAP is from {least} to {greatest}"
+            )
+        return lines
+
+    def _thresholds_told(self) -> list[str]:
+        """A line for each FAR and FPIR, and what they do not mean."""
+        found, gallery = self.verification, self.counts["gallery"]
+        lines, few = [], False
+        for far in self.fars:
+            point, errors = found.true_accept_rate(far), self.impostor_errors(far)
+            mark = _few(errors)
+            accepted = point and found.strangers_accepted(point[1])
+            more = (
+                ""
+                if accepted is None
+                else (f"; {accepted:.2%} of strangers accepted in a search of {gallery:,}")
+            )
+            lines.append(f"TAR at FAR {far:g}: {_told(point, self._span('tar', far), mark, more)}")
+            few |= bool(mark)
+        for fpir in self.fars:
+            point, errors = self.identification_rate(fpir), self.stranger_errors(fpir)
+            mark = _few(errors)
+            told = _told(point, self._span("tpir", fpir), mark, f"; in a search of {gallery:,}")
+            lines.append(f"TPIR at FPIR {fpir:g}: {told}")
+            few |= bool(mark)
+        if few:
+            lines.append(f"* from fewer than {FEW_ERRORS} errors of impostors: not sure")
+        return [*lines, SEARCHES] if lines else []
 
     def _span(self, name: str, key: float | None = None) -> str:
         """The interval of a figure, where there is one."""
@@ -126,8 +233,18 @@ class Result:
         return f" [{span[0]:.2%}, {span[1]:.2%}]" if span else ""
 
 
-def _told(point: tuple[float, float] | None, span: str = "") -> str:
-    return f"{point[0]:.2%}{span} (distance <= {point[1]:.6g})" if point else "too few pairs"
+def _told(point: Point | None, span: str, mark: str, more: str) -> str:
+    if point is None:
+        return "too few pairs"
+    return f"{point[0]:.2%}{span}{mark} (distance <= {digits.threshold(point[1])}{more})"
+
+
+def _few(errors: int | None) -> str:
+    return "" if errors is None or errors >= FEW_ERRORS else "*"
+
+
+def _thresholds(points: dict[str, Point | None]) -> dict[str, float | None]:
+    return {rate: point and digits.threshold(point[1]) for rate, point in points.items()}
 
 
 def _rounded(value: Any) -> Any:
@@ -135,4 +252,4 @@ def _rounded(value: Any) -> Any:
         return {key: _rounded(inner) for key, inner in value.items()}
     if isinstance(value, tuple):
         return [_rounded(inner) for inner in value]
-    return value if value is None or isinstance(value, int) else round(float(value), DECIMALS)
+    return value if value is None or isinstance(value, int) else digits.share(value)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from passerby.evaluation.result import SEARCHES
 from passerby.report import candidates, headline, outcomes, pictures, published, style, tables, why
 from passerby.report.rows import Gain, Row, gains, rows, sets
 from passerby.report.tables import Table
@@ -52,9 +53,10 @@ DEFINITIONS = (
     "query's person from the query's own camera are left out, junk too.",
     "ROC and TAR: a pair of one person is positive. TAR@0.1 % is the share of such pairs accepted "
     "when at most one in a thousand pairs of different people is accepted too.",
-    "DIR: the nearest picture of the gallery answers, if it is near enough. DIR@1 % is the share "
+    "TPIR: the nearest picture of the gallery answers, if it is near enough. TPIR@1 % is the share "
     "of queries answered rightly, when at most one query in a hundred gets an answer though its "
     "person is taken out of the gallery. Queries are few, so the rates that can be measured are.",
+    SEARCHES,
     "reranked (k-reciprocal) and expanded hang on all queries and the whole gallery at once: such "
     "figures are no measure of the encoder alone, and no single query can be answered so.",
     "gain: mAP less that of the start which the pretraining began from, finetuned with the same "

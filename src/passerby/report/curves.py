@@ -70,9 +70,9 @@ def threshold_text(far: float, at: float) -> str:
 
     Example:
         >>> threshold_text(0.001, 0.31234)
-        'threshold at FAR 0.1 %: 0.3123'
+        'threshold at FAR 0.1 % of pairs: 0.3123'
     """
-    return f"threshold at FAR {percent_text(far)}: {at:.4g}"
+    return f"threshold at FAR {percent_text(far)} of pairs: {at:.4g}"
 
 
 def panel(title: str) -> tuple[Figure, Axes]:

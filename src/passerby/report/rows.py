@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+from passerby.evaluation.verification import FEW_ERRORS
 from passerby.report.outcomes import Outcome
 from passerby.settings import Params
 
@@ -38,6 +39,8 @@ class Column:
     of: Callable[[Outcome], float | None]
     span: Callable[[Outcome], tuple[float, float] | None] = lambda _: None
     """Where the figure lies when people are drawn anew; `None` where that was not asked for."""
+    errors: Callable[[Outcome], float | None] = lambda _: None
+    """From how many errors of impostors a rate comes; `None` where it does not."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,11 @@ class Row:
         """Of a single seed, where the figure lies when people are drawn anew, if it is known."""
         of = self.on(set_name)
         return column.span(of[0]) if len(of) == 1 else None
+
+    def few_errors(self, column: Column, set_name: str) -> bool:
+        """Whether a figure comes, in one of the seeds, from too few errors to be sure."""
+        errors = [column.errors(outcome) for outcome in self.on(set_name)]
+        return any(count is not None and count < FEW_ERRORS for count in errors)
 
     def pooled(self, column: Column, set_name: str) -> Pooled | None:
         """A figure over the seeds; `None` where a seed lacks it (too few pairs for a rate, say)."""
@@ -121,11 +129,19 @@ def ranking(outcomes: Sequence[Outcome]) -> list[Column]:
 
 
 def verification(outcomes: Sequence[Outcome]) -> list[Column]:
-    """TAR and open-set DIR at the rates that were measured, EER and AUC."""
+    """TAR and open-set TPIR at the rates that were measured, EER and AUC."""
     return [
         *(
-            Column(f"{name}@{percent_text(float(rate))}", _entry(key, rate), _span_of(key, rate))
-            for name, key in (("TAR", "tar_at_far"), ("DIR", "dir_at_far"))
+            Column(
+                f"{name}@{percent_text(float(rate))}",
+                _entry(key, rate),
+                _span_of(key, rate),
+                _entry(errors, rate),
+            )
+            for name, key, errors in (
+                ("TAR", "tar_at_far", "impostor_errors_at_far"),
+                ("TPIR", "tpir_at_fpir", "impostor_errors_at_fpir"),
+            )
             for rate in _keys(outcomes, key)
         ),
         Column("EER", lambda outcome: float(outcome.metrics["eer"])),

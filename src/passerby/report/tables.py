@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 
+from passerby.evaluation.verification import FEW_ERRORS
 from passerby.report.headline import never_seen, signed
 from passerby.report.outcomes import Outcome
 from passerby.report.published import FEW_LABELS, FEW_LABELS_HEAD, REPORT_003
@@ -83,7 +84,10 @@ def verified(table: Sequence[Row], params: Params, set_name: str) -> Table:
     shown = verification(_outcomes(table, set_name))
     lines = tuple(cells for _, cells in _rows_of_figures(table, shown, params, set_name))
     head = (*_head(params), *(column.title for column in shown))
-    return Table(_caption(table, params, set_name), head, lines)
+    caption = _caption(table, params, set_name)
+    if any(row.few_errors(column, set_name) for row in table for column in shown):
+        caption += f"; * from fewer than {FEW_ERRORS} errors of impostors: not sure"
+    return Table(caption, head, lines)
 
 
 def _outcomes(table: Sequence[Row], set_name: str) -> list[Outcome]:
@@ -102,7 +106,12 @@ def _rows_of_figures(
     for row in table:
         seeds = [Cell(str(len(row.on(set_name))))] if len(params.branches.seeds) > 1 else []
         cells = [
-            _figure(row.pooled(column, set_name), row.span(column, set_name), best[column.title])
+            _figure(
+                row.pooled(column, set_name),
+                row.span(column, set_name),
+                best[column.title],
+                row.few_errors(column, set_name),
+            )
             for column in shown
         ]
         yield row, (_name(row, params), *seeds, *cells)
@@ -186,14 +195,16 @@ def _best(table: Sequence[Row], column: Column, set_name: str) -> str:
     return _percent(best(known)) if known else ""
 
 
-def _figure(pooled: Pooled | None, drawn: tuple[float, float] | None, best: str) -> Cell:
+def _figure(
+    pooled: Pooled | None, drawn: tuple[float, float] | None, best: str, few_errors: bool
+) -> Cell:
     """A figure; beneath it the seeds' span or, of one seed, that of other people."""
     if pooled is None:
         return Cell(NOT_MEASURED)
     ends = (pooled.low, pooled.high) if len(pooled.values) > 1 else drawn
     span = " to ".join(map(_percent, ends)) if ends else ""
     text = _percent(pooled.mean)
-    return Cell(text, span, "best" if text == best else "")
+    return Cell(text + "*" * few_errors, span, "best" if text == best else "")
 
 
 def _gain(gain: Gain | None) -> Cell:

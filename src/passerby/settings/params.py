@@ -90,7 +90,7 @@ class Evaluate(Section):
     """Ranks k of CMC@k."""
     fars: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (1e-4, 1e-3, 1e-2)
     """False-accept rates at which the true-accept rate is given."""
-    draws: int = Field(default=200, ge=0)
+    draws: int = Field(default=1_000, ge=0)
     """How often people are drawn anew for 95 % intervals; 0 for none."""
     rerank: Reranking | None = None
     expand: Expansion | None = None

@@ -94,7 +94,8 @@ class Pretrain(Section):
     dim: Count = 128
     mlp: bool = True
     symmetric: bool = False
-    """Whether each view is query and key in turn; twice the work of a step."""
+    """Whether each view is query and key in turn; twice the work of a step. The loss is the mean of
+    both ways; MoCo v3's authors take their sum, which has twice the gradient."""
     bn_groups: Count = Field(default=4, validate_default=True)
     """Virtual sub-batches of BatchNorm, over all processes."""
     optimiser: Literal["sgd", "lars"] = "sgd"

@@ -12,7 +12,7 @@ from passerby.models.embedder import Embedder
 from passerby.training.panel import Panel
 
 FARS = (1e-4, 1e-3, 1e-2)
-DRAWS = 200
+DRAWS = 1_000
 
 
 def calibrate(
