@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from passerby.errors import BadInput
+from passerby.text import say
 
 
 @contextlib.contextmanager
@@ -157,7 +158,7 @@ def _opened(path: Path) -> IO[str]:
 
 
 def _say(stage: str, text: str) -> None:
-    print(f"{stage}: {text}", file=sys.stderr, flush=True)
+    say(f"{stage}: {text}", sys.stderr)
 
 
 def _same_file(descriptor: int, path: Path) -> bool:
