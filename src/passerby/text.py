@@ -122,4 +122,6 @@ def _cut(text: str) -> str:
 
 def _as_markdown(found: re.Match[str]) -> str:
     char = found[0]
+    if char == "\\":
+        return "&#92;"  # a backslash in front of a table's border would take the border away
     return markup.escape(char) if char in "<>&" else f"\\{char}"
