@@ -4,7 +4,6 @@ A case succeeds, or is refused by `BadInput` in printable words. Everything else
 traceback, a file outside its folder, another result the second time, a figure that is not finite.
 """
 
-import argparse
 import contextlib
 import dataclasses
 import hashlib
@@ -23,6 +22,7 @@ from typing import Any
 import numpy as np
 from damage import Rng, remove
 
+from passerby import cli, errors
 from passerby.errors import PasserbyError
 
 PARTS = ("in", "out", "work", "outside", "temporary")
@@ -48,7 +48,7 @@ class Case:
         what: In words, for the report.
         act: Does it; gives what must be the same twice.
         check: What is wrong with a result, or nothing.
-        reset: Puts what may be written into the state that it had, before each run.
+        reset: Puts something into `out`, which is empty before each run.
         made: Files outside of `out` and `work` that may be written.
         kept: Names of no ordinary file: after the run they are what they were.
     """
@@ -70,12 +70,14 @@ class Target:
         covers: Modules below `passerby` whose reading it tries, or options of the command line.
         make: Writes whole input into a folder.
         begin: A case on a copy of that input: `(folder of the case, stream)`.
+        whole: A case on that input as it is, which has to succeed.
     """
 
     name: str
     covers: tuple[str, ...]
     make: Callable[[Path], None]
     begin: Callable[[Path, Rng], Case]
+    whole: Callable[[Path], Case]
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ class Watch:
             return
         if event == "open" and not _writes(arguments[1], arguments[2]):
             return
+        if event == "os.mkdir" and os.path.isdir(arguments[0]):
+            return  # asked for in case it is not there
         paths = arguments[:2] if event in ("os.rename", "os.link") else arguments[:1]
         for path in paths:
             if isinstance(path, str | bytes | os.PathLike):
@@ -132,8 +136,18 @@ def stream(seed: int, name: str, number: int) -> Rng:
     return np.random.default_rng([seed, zlib.crc32(name.encode()), number])
 
 
-def run(target: Target, seed: int, number: int, base: Path) -> Outcome:
-    """Run one case in a folder of its own below `base`, which is removed behind it."""
+def run(
+    target: Target, seed: int, number: int, base: Path, begun: Callable[[str], None]
+) -> Outcome:
+    """Run one case in a folder of its own below `base`, which is removed behind it.
+
+    Args:
+        target: What is tried.
+        seed: Of all streams.
+        number: Of the case; 0 is whole input.
+        base: For the case's folder, and for the whole input.
+        begun: Is told what the case does, before it is done.
+    """
     folder = Path(tempfile.mkdtemp(prefix="case-", dir=base))
     here = Path.cwd()
     try:
@@ -143,8 +157,13 @@ def run(target: Target, seed: int, number: int, base: Path) -> Outcome:
         (folder / "outside" / "secret.txt").write_text("nobody reads or changes this\n")
         os.chdir(folder / "work")
         tempfile.tempdir = str(folder / "temporary")
-        case = target.begin(folder, stream(seed, target.name, number))
-        return _judged(case, folder)
+        case = target.begin(folder, stream(seed, target.name, number)) if number else None
+        case = case or target.whole(folder)
+        begun(case.what)
+        found = _judged(case, folder)
+        if not number and found.state == "refused":
+            return dataclasses.replace(found, state="failed", kind="whole input refused")
+        return found
     finally:
         os.chdir(here)
         tempfile.tempdir = None
@@ -177,8 +196,11 @@ def copy_tree(source: Path, to: Path) -> None:
 
 def _judged(case: Case, folder: Path) -> Outcome:
     """Run a case, twice where it succeeds."""
-    allowed = (*(str((folder / p).resolve()) for p in ("out", "work", "temporary")),)
-    WATCH.allowed = (*allowed, *map(os.path.realpath, case.made), "/dev/null", "/proc/self")
+    # `home` is what a library keeps between cases; a file that is made has another name at first.
+    parts = (*(folder / part for part in ("out", "work", "temporary")), folder.parent / "home")
+    beside = [path.with_name(f".{path.name}") for path in case.made]
+    WATCH.allowed = ("/dev/null", "/proc/self", *map(os.path.realpath, (*parts, *case.made, *beside)))
+    _empty(folder)
     case.reset()
     before = _tree(folder, case)
     kept = {path: _kind(path) for path in case.kept}
@@ -193,11 +215,18 @@ def _judged(case: Case, folder: Path) -> Outcome:
         found = _failed(kind, "; ".join(marks[:5]))
     if found.state == "ok":
         one = _digest([result, _made(folder, case)])
+        _empty(folder)
         case.reset()
         again, result = _once(case)
         if again.state != "ok" or _digest([result, _made(folder, case)]) != one:
             found = _failed("differs", f"the second time: {again.state} {again.details}")
     return dataclasses.replace(found, what=case.what)
+
+
+def _empty(folder: Path) -> None:
+    for part in ("out", "work"):
+        for path in (folder / part).iterdir():
+            remove(path)
 
 
 def _once(case: Case) -> tuple[Outcome, Any]:
@@ -322,14 +351,10 @@ def _feed(found: Any, value: Any) -> None:
         found.update(repr(value).encode("utf-8", "backslashreplace"))
 
 
-def command(*arguments: str) -> int:
-    """Run `passerby ARGUMENTS` in this process."""
-    from passerby import cli
-
-    asked: argparse.Namespace = cli.parser().parse_args(list(arguments))
-    values = vars(asked)
-    values.pop("verb")(**values)
-    return 0
+def command(*arguments: str) -> None:
+    """Run `passerby ARGUMENTS` in this process, which ends as the command does: `SystemExit`."""
+    asked = vars(cli.parser().parse_args(list(arguments)))
+    errors.run(lambda: asked.pop("verb")(**asked))
 
 
 def watch() -> None:

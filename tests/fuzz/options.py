@@ -1,7 +1,7 @@
 """A target for every option of every verb of the command line, found in its parser."""
 
 import argparse
-import contextlib
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -145,7 +145,7 @@ VERBS: dict[str, tuple[Verb, ...]] = {
     ),
     "calibrate": (
         Verb(samples.model_and_set, {"model": MODEL, "name": "mine", "params": PARAMS},
-             made=("model/model.yaml", "model/.model.yaml.part")),
+             made=("model/model.yaml",)),
     ),
     "embed": (
         Verb(samples.model, {"model": MODEL, "source": Input("photos", "[abcd].*", samples.odd_picture),
@@ -222,8 +222,7 @@ def _target(
         if rng.random() < 0.15:
             line, more = _another(folder, rng, parser, verb, action, words)
             what = f"{what}; {more}"
-        out = next((v for v in verb.given.values() if isinstance(v, Output)), None)
-        made = folder / "out" / (out.path if out else "nothing")
+        made = _made(folder, verb)
         return Case(
             f"{what}: passerby {name} {' '.join(line)}"[:500],
             lambda: _called(folder / verb.here, [*name.split(), *line]),
@@ -233,15 +232,31 @@ def _target(
             kept,
         )
 
-    def make(folder: Path) -> None:
-        verb.make(folder)
+    def whole(folder: Path) -> Case:
+        line = _line(folder, parser, verb, {})
+        made = _made(folder, verb)
+        return Case(
+            f"passerby {name} {' '.join(line)}"[:500],
+            lambda: _called(folder / verb.here, [*name.split(), *line]),
+            lambda _: verb.check(folder, made),
+            made=tuple(folder / "in" / path for path in verb.made),
+        )
 
-    return Target(f"option {shown}", (shown,), make, begin)
+    return Target(f"option {shown}", (shown,), verb.make, begin, whole)
 
 
-def _called(folder: Path, words: list[str]) -> int:
-    with contextlib.chdir(folder):
-        return command(*words)
+def _made(folder: Path, verb: Verb) -> Path:
+    """What a verb writes if it is called as it is meant to be."""
+    outputs = [value.path for value in verb.given.values() if isinstance(value, Output)]
+    return folder / "out" / (outputs or ["nothing"])[0]
+
+
+def _called(folder: Path, words: list[str]) -> None:
+    os.chdir(folder)
+    try:
+        command(*words)
+    finally:
+        os.chdir(folder.parent / "work")
 
 
 def _line(
@@ -326,25 +341,15 @@ def _odd_output(folder: Path, rng: Rng, action: argparse.Action, given: Output) 
         text = str(one(rng, words))
         if text in ("", ".", ".."):
             return _words(action, text), f"{name_of(action)} {text!r}", (), _nothing
-        return _words(action, text), f"{name_of(action)} {text[-40:]!r}", (), _fresh(folder)
+        return _words(action, text), f"{name_of(action)} {text[-40:]!r}", (), _nothing
     seed = int(rng.integers(2**31))
 
     def reset() -> str:
-        _fresh(folder)()
         stream = np.random.default_rng(seed)
         return damage.put_node(out, folder / "outside", stream, b"there before\n")
 
     what = reset()
     return _words(action, str(out)), f"{name_of(action)} is there: {what}", (out,), reset
-
-
-def _fresh(folder: Path) -> Callable[[], None]:
-    def reset() -> None:
-        for part in ("out", "work"):
-            damage.remove(folder / part)
-            (folder / part).mkdir()
-
-    return reset
 
 
 def _nothing() -> None:

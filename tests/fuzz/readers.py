@@ -1,5 +1,6 @@
 """A target for every reader of files from outside, with whole input and damage of its kind."""
 
+import dataclasses
 import inspect
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,7 @@ from passerby.video import (
     people,
     pickles,
     sequence,
+    ultralytic,
 )
 
 Read = Callable[[Path, Path], Any]
@@ -55,6 +57,7 @@ def reader(
     odd: Callable[..., Any] | None = None,
     text: bool = False,
     check: Callable[[Any], str | None] = no_complaint,
+    then: Callable[[Path], None] | None = None,
 ) -> Target:
     """The target of one reader.
 
@@ -67,6 +70,7 @@ def reader(
         odd: Odd input of this kind: bytes from a stream, or a change of a path by a stream.
         text: Whether it is a text.
         check: What is wrong with a result, or nothing.
+        then: What is done to the damaged input before it is read.
     """
 
     def begin(folder: Path, rng: Rng) -> Case:
@@ -74,9 +78,16 @@ def reader(
         found = sorted(inside.glob(file))
         path = found[int(rng.integers(len(found)))]
         what = spoil(path, folder / "outside", rng, odd, text)
+        if then is not None and path.is_file():
+            then(inside)
         return Case(f"{path.relative_to(inside)}: {what}", lambda: read(inside, path), check)
 
-    return Target(f"reader {name}", covers, make, begin)
+    def whole(folder: Path) -> Case:
+        inside = folder / "in"
+        path = sorted(inside.glob(file))[0]
+        return Case("whole input", lambda: read(inside, path), check)
+
+    return Target(f"reader {name}", covers, make, begin, whole)
 
 
 def spoil(
@@ -137,14 +148,9 @@ def _embedded(inside: Path, path: Path) -> np.ndarray:
     return Embedder.load(inside / "model").embed([samples.pixels(0), samples.pixels(1)])
 
 
-def _embedded_rehashed(inside: Path, path: Path) -> np.ndarray:
-    if path.is_file():
-        samples.rehash(inside / "model")
-    return _embedded(inside, path)
-
-
-def _odd_model_weights(rng: Rng) -> bytes:
-    return samples.odd_safetensors(rng)
+def _rehash(inside: Path) -> None:
+    """Let the card have the hash of the damaged weights: it would refuse them for that alone."""
+    samples.rehash(inside / "model")
 
 
 def _of_kind(kind: str, **more: str) -> Read:
@@ -238,10 +244,8 @@ def _index(folder: Path) -> None:
 
 def _shared(kind: str) -> Read:
     def read(inside: Path, path: Path) -> Any:
-        made = index.Benchmark(
-            {"name": "mine", "kind": "market1501"}, inside / "set",
-            index.read(inside / "mine.tsv", inside / "set").rows, (),
-        )  # fmt: skip
+        made = index.read(inside / "mine.tsv", inside / "set")
+        made = dataclasses.replace(made, header={"name": "mine", "kind": "market1501"})
         draw = fractions.labelled_people if kind == "ids" else fractions.labelled_images
         return draw(made, 100, 0, str(inside / kind))
 
@@ -296,10 +300,7 @@ def _ledger(folder: Path) -> None:
 
 
 def _yolox(folder: Path) -> None:
-    samples.network(folder / "x.onnx")
-    import onnx
-
-    onnx.save(samples.network_proto(height=64), folder / "x.onnx")
+    samples.yolox(folder / "x.onnx")
 
 
 def _detector(method: str) -> Read:
@@ -411,10 +412,10 @@ def every() -> list[Target]:
         r("onnx network", ("models.export", "models.networks"), s.onnx_file, "*.onnx", _adopted,
           s.odd_onnx, check=_two_rows),
         r("model card", model, s.model, "model/model.yaml", _embedded, odd_yaml, True, _two_rows),
-        r("onnx weights", model, s.model, "model/weights.onnx", _embedded_rehashed, s.odd_onnx,
-          check=_two_rows),
-        r("safetensors weights", model, s.resnet, "model/weights.safetensors", _embedded_rehashed,
-          s.odd_safetensors, check=_two_rows),
+        r("onnx weights", model, s.model, "model/weights.onnx", _embedded, s.odd_onnx,
+          check=_two_rows, then=_rehash),
+        r("safetensors weights", model, s.resnet, "model/weights.safetensors", _embedded,
+          s.odd_safetensors, check=_two_rows, then=_rehash),
         r("safetensors", ("models.init_file",), _small_safetensors, "*.safetensors",
           lambda _, p: init_file.read(p), s.odd_safetensors),
         r("torch weights", ("models.transfer",), _small_pth, "*.pth", _transferred, s.odd_pth),
@@ -463,7 +464,7 @@ def every() -> list[Target]:
         r("numbered pictures", ("video.sequence",), s.frames, "frames/*",
           lambda i, _: sequence.pack(i / "frames", i.parent / "out" / "a.mp4", 5), s.odd_picture),
         r("yolox", ("video.yolox",), _yolox, "x.onnx", _detector("yolox"), s.odd_onnx),
-        r("ultralytics", ("video.ultralytic",), _small_pth, "*.pth", _detector("ultralytics"),
+        r("ultralytics", ("video.ultralytic",), _yolo, "*.pt", _detector("ultralytics"),
           s.odd_pth),
         r("table of results", ("report.record",), table_of_results, "t.tsv", _plotted, text=True),
         r("results of the report", ("report.outcomes",), s.results, "data/results/*/*", _reported,
@@ -488,6 +489,12 @@ def _small_safetensors(folder: Path) -> None:
 
 def _small_pth(folder: Path) -> None:
     torch.save({"state_dict": {"module.encoder_q.a": torch.zeros(2)}, "epoch": 3}, folder / "a.pth")
+
+
+def _yolo(folder: Path) -> None:
+    made = ultralytic._imported(folder.parent / "home", offline=True)("yolo11n.yaml")
+    made.model.names = {0: "person"}
+    made.save(folder / "a.pt")
 
 
 def _transferred(inside: Path, path: Path) -> Any:

@@ -12,6 +12,7 @@ by a figure that is not finite, or by another result the second time. Ends with 
 
 import argparse
 import os
+import re
 import sys
 import tempfile
 import time
@@ -28,7 +29,7 @@ import targets  # noqa: E402
 from cases import Outcome, Target  # noqa: E402
 from worker import Worker  # noqa: E402
 
-COUNT, DEADLINE_S = 2000, 20.0
+COUNT, DEADLINE_S, LEAST = 2000, 20.0, 2
 
 
 @dataclass
@@ -75,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=COUNT, help="of cases a target (%(default)s)")
-    parser.add_argument("--seconds", type=float, help="end then; the first case of each is run")
+    parser.add_argument("--seconds", type=float, help="end then, but try every target")
     parser.add_argument("--only", action="append", help="targets whose name holds this; repeat it")
     parser.add_argument("--deadline", type=float, default=DEADLINE_S, help="seconds of a case")
     parser.add_argument("--case", type=int, help="only this number, with its details")
@@ -96,7 +97,8 @@ def fuzz(
         chosen: Targets by name.
         seed: Of all streams.
         count: Cases a target.
-        seconds: When to end, whatever is left; the first case of every target is run all the same.
+        seconds: When to end, whatever is left; the first `LEAST` cases of every target, of which
+            one is whole input, are run all the same.
         deadline_s: Of a case.
     """
     tallies = {name: Tally() for name in chosen}
@@ -106,7 +108,7 @@ def fuzz(
         try:
             for name, number in _by_turns(chosen, count):
                 begin = time.monotonic()
-                if number and begin > end:
+                if number >= LEAST and begin > end:
                     break
                 found = worker.run(name, seed, number)
                 tallies[name].add(number, found, time.monotonic() - begin)
@@ -132,17 +134,20 @@ def report(tallies: dict[str, Tally], seed: int) -> str:
         for kind, found in tally.kinds.items():
             number, first = found[0]
             again = f"python tests/fuzz/run.py --seed {seed} --only {name!r} --case {number}"
-            last = first.details.strip().rpartition("\n")[2][:200]
-            lines.append(
-                f"FAILED {name}: {kind}, {len(found)} times; first: {ascii(first.what)}: "
-                f"{ascii(last)}\n    {again}"
-            )
+            last = first.details.strip().rpartition("\n")[2]
+            told = f"{_short(first.what)}: {_short(last)}"
+            lines.append(f"FAILED {name}: {kind}, {len(found)} times; {told}\n    {again}")
     cases, failed = (sum(getattr(t, k) for t in tallies.values()) for k in ("cases", "failed"))
     seconds = sum(tally.seconds for tally in tallies.values())
     lines.append(
         f"seed {seed}: {len(tallies)} targets, {cases:,} cases, {failed:,} failed, {seconds:.0f} s"
     )
     return "\n".join(lines)
+
+
+def _short(text: str) -> str:
+    """A text in printable characters, the folder of its case left out."""
+    return ascii(re.sub(r"/\S*?/case-\w+/", "", text))[:300]
 
 
 def _one_case(chosen: dict[str, Target], seed: int, number: int, deadline_s: float) -> int:

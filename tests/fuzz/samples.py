@@ -221,6 +221,27 @@ def network_proto(op: str = "GlobalAveragePool", height: Any = "H") -> Any:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6)
 
 
+def yolox(path: Path) -> None:
+    """A network with the input and the output of a YOLOX for 64x64 px."""
+    cells = 8 * 8 + 4 * 4 + 2 * 2
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["images"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "w"], ["rows"]),
+        helper.make_node("Reshape", ["rows", "shape"], ["output"]),
+    ]
+    shapes = [("images", [1, 3, 64, 64]), ("output", [1, cells, 6])]
+    first, last = (helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes)
+    held = [
+        helper.make_tensor("w", TensorProto.FLOAT, [3, cells * 6], np.zeros(3 * cells * 6, "f4")),
+        helper.make_tensor("shape", TensorProto.INT64, [3], [1, cells, 6]),
+    ]
+    graph = helper.make_graph(nodes, "yolox", [first], [last], held)
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=6), path
+    )
+
+
 def onnx_file(folder: Path) -> None:
     """A network, and a picture."""
     network(folder / "net.onnx")
@@ -288,8 +309,7 @@ def people_set(folder: Path, splits: tuple[str, ...] = ("train", "query", "galle
         for person in range(3):
             for camera in (1, 2):
                 if (split, camera) not in (("query", 2), ("gallery", 1)):
-                    name = f"{split}/p{person}{split[0]}/x_c{camera}.png"
-                    name = name.replace("q/", "t/").replace("g/", "t/")
+                    name = f"{split}/{'ab'[split != 'train']}{person}/{person}_c{camera}.png"
                     picture(folder / "people" / name, person * 10 + camera)
     values = yaml.safe_load((ROOT / "profiles" / "city.yaml").read_text())
     values["benchmarks"]["mine"] = {"kind": "folder", "root": "../in/people"}

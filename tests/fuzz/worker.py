@@ -5,6 +5,8 @@ import multiprocessing
 import os
 import resource
 import signal
+import time
+import traceback
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -37,18 +39,22 @@ class Worker:
         assert self._process is not None
         assert self._connection is not None
         self._connection.send((name, seed, number))
+        what = "its beginning"
+        end = time.monotonic() + self.deadline_s
         try:
-            if self._connection.poll(self.deadline_s):
-                found: Outcome = self._connection.recv()
-                return found
+            while self._connection.poll(max(end - time.monotonic(), 0)):
+                found: Outcome | str = self._connection.recv()
+                if isinstance(found, Outcome):
+                    return found
+                what = found
         except (EOFError, ConnectionError):
             self._process.join(5)
             code = self._process.exitcode or 0
             told = signal.Signals(-code).name if code < 0 else f"exit code {code}"
             self.stop()
-            return Outcome("failed", f"died: {told}", details="the process ended")
+            return Outcome("failed", f"died: {told}", what, "the process ended")
         self.stop()
-        return Outcome("failed", "hang", details=f"no end within {self.deadline_s:g} s")
+        return Outcome("failed", "hang", what, f"no end within {self.deadline_s:g} s")
 
     def stop(self) -> None:
         """End the child, if there is one."""
@@ -77,7 +83,11 @@ def _serve(
     with contextlib.suppress(EOFError, KeyboardInterrupt):
         while True:
             name, seed, number = connection.recv()
-            connection.send(cases.run(targets[name], seed, number, base))
+            try:
+                connection.send(cases.run(targets[name], seed, number, base, connection.send))
+            except Exception:  # a mistake in the case itself
+                told = traceback.format_exc()[-3000:]
+                connection.send(Outcome("failed", "a broken case", details=told))
 
 
 def _limit(base: Path) -> None:
