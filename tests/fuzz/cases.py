@@ -120,7 +120,8 @@ class Watch:
 
 
 EVENTS = {
-    "open", "os.rename", "os.link", "os.symlink", "os.mkdir", "os.remove", "os.rmdir", "os.truncate",
+    "open", "os.rename", "os.link", "os.symlink", "os.mkdir", "os.remove", "os.rmdir",
+    "os.truncate",
     "os.chmod", "shutil.rmtree",
 }  # fmt: skip
 WATCH = Watch()
@@ -199,7 +200,11 @@ def _judged(case: Case, folder: Path) -> Outcome:
     # `home` is what a library keeps between cases; a file that is made has another name at first.
     parts = (*(folder / part for part in ("out", "work", "temporary")), folder.parent / "home")
     beside = [path.with_name(f".{path.name}") for path in case.made]
-    WATCH.allowed = ("/dev/null", "/proc/self", *map(os.path.realpath, (*parts, *case.made, *beside)))
+    WATCH.allowed = (
+        "/dev/null",
+        "/proc/self",
+        *map(os.path.realpath, (*parts, *case.made, *beside)),
+    )
     _empty(folder)
     case.reset()
     before = _tree(folder, case)
@@ -279,7 +284,9 @@ def _place(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     ours = [f for f in frames if "/passerby/" in f.filename and "/tests/" not in f.filename]
     at = ours[-1] if ours else frames[-1]
-    return f"traceback {type(error).__name__} at {at.filename.rpartition('/passerby/')[2]}, {at.name}"
+    return (
+        f"traceback {type(error).__name__} at {at.filename.rpartition('/passerby/')[2]}, {at.name}"
+    )
 
 
 def _kind(path: Path) -> str:

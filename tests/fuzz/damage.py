@@ -1,4 +1,4 @@
-"""Damage: bytes flipped, cut, put in; texts with odd words; and what else may bear a file's name."""
+"""Damage: bytes flipped, cut, put in; texts with odd words; and what else may bear a name."""
 
 import os
 import re
@@ -21,10 +21,12 @@ NUMBERS = (
     "1_0", "0x10", " 7 ", "٣", "", "1,5", "true", "null", "1e9", "100000", "3.0", "+1",
 )  # fmt: skip
 TEXTS = (
-    "", " ", ".", "..", "../../outside/secret.txt", "/", "/etc/hostname", "~", "a/b", "-x", "--help",
+    "", " ", ".", "..", "../../outside/secret.txt", "/", "/etc/hostname", "~", "a/b", "-x",
+    "--help",
     "\x1b[31m", "\r", "\n", "two\nlines", "a\tb", "\u202e", "\ufeff", "\udcff", "e\u0301", "\u00e9",
     "x" * 300, "x" * 5000, "$HOME", "$(id)", "%s%n", "{0.__class__}", "'", '"', "\\", "|", "<b>",
-    "a$b$", "$\\frac$", "[1, 2", "{a: b", "&a *a", "!!python/object/apply:os.getpid []", "#", "null",
+    "a$b$", "$\\frac$", "[1, 2", "{a: b", "&a *a", "!!python/object/apply:os.getpid []", "#",
+    "null",
     "CON", "日本", "👩\u200d🔬", "64x-32", "0x0", "256x128x3", "1e400x2", "nan,nan,nan", "0,0,0",
     "inf,1,1", "-1,-1,-1", "1,2,3,4", "99999999x99999999", "\u2028", "\x7f",
 )  # fmt: skip
@@ -173,7 +175,16 @@ def put_node(path: Path, outside: Path, rng: Rng, file: bytes = b"") -> str:
     """
     remove(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    kinds = ["folder", "full folder", "fifo", "link out", "dangling link", "loop", "link", "nothing"]
+    kinds = [
+        "folder",
+        "full folder",
+        "fifo",
+        "link out",
+        "dangling link",
+        "loop",
+        "link",
+        "nothing",
+    ]
     kinds += ["null device", "zero device"] if os.geteuid() == 0 else []
     kind = str(one(rng, kinds))
     if kind == "folder":

@@ -10,6 +10,8 @@ from typing import Any
 
 import damage
 import numpy as np
+import odd
+import reader_targets
 import readers
 import samples
 import yaml
@@ -75,7 +77,11 @@ def _embedded(folder: Path, out: Path) -> str | None:
         return f"rows: {len(features)} features of {len(names)} names"
     if not np.isfinite(features).all():
         return "not finite: features"
-    there = [p for p in (folder / "in" / "photos").iterdir() if p.suffix in (".png", ".jpg", ".webp", ".bmp")]
+    there = [
+        p
+        for p in (folder / "in" / "photos").iterdir()
+        if p.suffix in (".png", ".jpg", ".webp", ".bmp")
+    ]
     return None if len(names) == len(there) else f"rows: {len(names)} of {len(there)} pictures"
 
 
@@ -100,7 +106,7 @@ def _cut_out(folder: Path, out: Path) -> str | None:
 
 def _profiles(folder: Path) -> None:
     (folder / "profiles").mkdir()
-    readers.profile_files(folder / "profiles")
+    reader_targets.profile_files(folder / "profiles")
 
 
 def _repository(folder: Path) -> None:
@@ -113,17 +119,18 @@ def _repository(folder: Path) -> None:
 NAMES = tuple(text for text in damage.TEXTS if text != "/")
 """Of input that is not there; the whole machine is."""
 AS_SOMEBODY = ("-c", "user.name=a", "-c", "user.email=a@b.c")
-STORE = Input("crops.lmdb", odd=samples.odd_header)
-MODEL = Input("model", "*", readers.odd_yaml, True)
-PARAMS = Input("params.yaml", odd=readers.odd_yaml, text=True)
+STORE = Input("crops.lmdb", odd=odd.odd_header)
+MODEL = Input("model", "*", odd.odd_yaml, True)
+PARAMS = Input("params.yaml", odd=odd.odd_yaml, text=True)
 
 VERBS: dict[str, tuple[Verb, ...]] = {
     "profile": (
-        Verb(_profiles, {"name": "tiny", "folder": Input("profiles", "tiny.yaml", readers.odd_yaml, True),
+        Verb(_profiles, {"name": "tiny", "folder": Input("profiles", "tiny.yaml", odd.odd_yaml,
+        True),
                          "out": Output("params.yaml")}),
     ),
     "clip": (
-        Verb(samples.frames, {"frames": Input("frames", "*", samples.odd_picture),
+        Verb(samples.frames, {"frames": Input("frames", "*", odd.odd_picture),
                               "out": Output("a+b+c.mp4")}),
     ),
     "crops info": (Verb(samples.store, {"path": STORE}),),
@@ -133,11 +140,11 @@ VERBS: dict[str, tuple[Verb, ...]] = {
         Verb(samples.store, {"path": STORE, "folder": Output("crops")}, check=_cut_out),
     ),
     "extract": (
-        Verb(samples.hdf5, {"mat": Input("cuhk-03.mat", odd=samples.odd_hdf5),
+        Verb(samples.hdf5, {"mat": Input("cuhk-03.mat", odd=odd.odd_hdf5),
                             "out": Output("cuhk03")}),
     ),
     "adopt": (
-        Verb(samples.onnx_file, {"onnx_path": Input("net.onnx", odd=samples.odd_onnx),
+        Verb(samples.onnx_file, {"onnx_path": Input("net.onnx", odd=odd.odd_onnx),
                                  "folder": Output("model"), "size": "32x16"}),
     ),
     "export": (
@@ -148,15 +155,15 @@ VERBS: dict[str, tuple[Verb, ...]] = {
              made=("model/model.yaml",)),
     ),
     "embed": (
-        Verb(samples.model, {"model": MODEL, "source": Input("photos", "[abcd].*", samples.odd_picture),
+        Verb(samples.model, {"model": MODEL, "source": Input("photos", "[abcd].*", odd.odd_picture),
                              "out": Output("features.npz")}, check=_embedded),
     ),
     "evaluate": (
-        Verb(samples.npz, {"what": Input("features.npz", odd=samples.odd_npz), "out": Output("result")},
+        Verb(samples.npz, {"what": Input("features.npz", odd=odd.odd_npz), "out": Output("result")},
              ("what", "protocol", "distance", "rerank", "out"), check=_evaluated),
-        Verb(samples.npz, {"what": Input("features.npz", odd=samples.odd_npz),
+        Verb(samples.npz, {"what": Input("features.npz", odd=odd.odd_npz),
                            "pictures": Output("pictures")}, ("pictures",), check=_evaluated),
-        Verb(samples.pth, {"what": Input("features.pth", odd=samples.odd_pth), "queries": "6",
+        Verb(samples.pth, {"what": Input("features.pth", odd=odd.odd_pth), "queries": "6",
                            "out": Output("result")}, ("queries",), check=_evaluated),
         Verb(samples.model_and_set, {"what": MODEL, "name": "mine", "params": PARAMS,
                                      "out": Output("result")}, ("name", "params", "flip"),
@@ -166,7 +173,8 @@ VERBS: dict[str, tuple[Verb, ...]] = {
         Verb(_repository, {"params": PARAMS, "out": Output("mine.tsv")}, here="in"),
     ),
     "plot": (
-        Verb(readers.table_of_results, {"tables": Input("t.tsv", text=True), "out": Output("x.svg")}),
+        Verb(reader_targets.table_of_results, {"tables": Input("t.tsv", text=True),
+        "out": Output("x.svg")}),
     ),
 }  # fmt: skip
 
@@ -324,7 +332,9 @@ def _odd_input(folder: Path, rng: Rng, action: argparse.Action, given: Input) ->
     else:
         found = [p for p in sorted(path.glob(given.file)) if p.is_file()] if given.file else [path]
         chosen = found[int(rng.integers(len(found)))]
-        odd = given.odd if chosen.suffix not in (".safetensors", ".onnx") or not given.text else None
+        odd = (
+            given.odd if chosen.suffix not in (".safetensors", ".onnx") or not given.text else None
+        )
         what = readers.spoil(chosen, folder / "outside", rng, odd, given.text)
         if (path / "model.yaml").is_file() and chosen.name != "model.yaml" and chosen.is_file():
             samples.rehash(path)  # or the hash alone would refuse it

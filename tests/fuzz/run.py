@@ -154,7 +154,7 @@ def _one_case(chosen: dict[str, Target], seed: int, number: int, deadline_s: flo
     code = 0
     for name in chosen:
         found = next(iter(fuzz_one(chosen, name, seed, number, deadline_s)))
-        print(f"{name}, case {number}: {found.state} {found.kind}\n{ascii(found.what)}")
+        print(f"{name}, case {number}: {found.state} {found.kind}\n{found.what!a}")
         print("\n".join(map(ascii, found.details.splitlines())))
         code |= found.state == "failed"
     return int(code)

@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 import options
-import readers
+import reader_targets
 from cases import Target
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "passerby"
@@ -42,7 +42,7 @@ OURS = {
 
 def every() -> list[Target]:
     """All targets: readers, the settings among them, then options."""
-    return [*readers.every(), *options.every()]
+    return [*reader_targets.every(), *options.every()]
 
 
 def reading_modules() -> set[str]:
