@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 import traceback
+import unicodedata
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -275,7 +276,8 @@ def _failed(kind: str, details: str) -> Outcome:
 
 
 def _unprintable(text: str) -> str:
-    odd = [char for char in text if not char.isprintable() and char not in "\n\t\u200c\u200d"]
+    kinds = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, format, half of a pair, ends of lines
+    odd = [c for c in text if unicodedata.category(c) in kinds and c not in "\n\t\u200c\u200d"]
     return ascii("".join(odd[:20]))[1:-1]
 
 

@@ -24,7 +24,7 @@ def odd_picture(rng: Rng) -> bytes:
     modes = ("1", "L", "P", "LA", "RGBA", "CMYK", "I;16", "I", "F", "YCbCr", "LAB", "HSV", "PA")
     mode = str(one(rng, modes))
     size = (int(one(rng, (1, 16, 3000))), int(one(rng, (1, 32, 2000))))
-    kinds = {"1": "PNG", "I;16": "PNG", "I": "PNG", "LA": "PNG", "P": "GIF", "CMYK": "JPEG"}
+    kinds = {"1": "PNG", "I;16": "PNG", "I": "TIFF", "LA": "PNG", "P": "GIF", "CMYK": "JPEG"}
     kind = kinds.get(mode, "TIFF" if mode in ("F", "LAB", "YCbCr") else "PNG")
     stream = io.BytesIO()
     made = Image.new(
@@ -137,17 +137,22 @@ def odd_onnx(rng: Rng) -> bytes:
         graph.node.append(helper.make_node("Log", ["logs"], ["nans"]))
         graph.output[0].name = "nans"
     elif way == 5:
-        helper.set_model_props(made, {"format": "passerby.onnx/1", "title": odd_text(rng)})
+        helper.set_model_props(made, {"format": "passerby.onnx/1", "title": _encodable(rng)})
     elif way == 6:
-        graph.output[0].name = odd_text(rng).encode("utf-8", "replace").decode()
+        graph.output[0].name = _encodable(rng)
     else:
         said = {"format": "passerby.onnx/1", "title": "\x1b[2J", "architecture": "x",
                 "height_px": "32", "width_px": "16", "interpolation": "bilinear",
                 "distance": "cosine", "input": "RGB, 0..255, not normalised"}  # fmt: skip
         key = str(one(rng, [*said]))
-        said[key] = odd_text(rng).encode("utf-8", "replace").decode()
+        said[key] = _encodable(rng)
         helper.set_model_props(made, said)
     return bytes(made.SerializeToString())
+
+
+def _encodable(rng: Rng) -> str:
+    """An odd text without the parts that no file in UTF-8 can hold."""
+    return odd_text(rng).encode("utf-8", "replace").decode()
 
 
 def odd_header(path: Path, rng: Rng) -> None:
@@ -180,10 +185,6 @@ def odd_header(path: Path, rng: Rng) -> None:
 def odd_hdf5(path: Path, rng: Rng) -> None:
     """Another data set in place of an image: outside storage, a link, a virtual set, a claim."""
     with h5py.File(path, "r+") as file:
-        name = str(int(rng.integers(50)))
-        group = file["#refs#"]
-        image = group[file["#refs#/detected0"][0, 0]] if name == "0" else group[name]
-        place = image.name
         way = int(rng.integers(6))
         holder = file["#refs#/detected0"]
         if way == 0:
@@ -204,8 +205,7 @@ def odd_hdf5(path: Path, rng: Rng) -> None:
             del file["labeled"]
             target = one(rng, ("/nothing", "../outside/secret.txt"))
             file["labeled"] = h5py.ExternalLink(str(target), "/labeled")
-            made = image
-        assert place
+            made = file[holder[0, 0]]
         holder[int(rng.integers(10)), 0] = made.ref
 
 

@@ -359,7 +359,8 @@ def _odd_output(folder: Path, rng: Rng, action: argparse.Action, given: Output) 
         return damage.put_node(out, folder / "outside", stream, b"there before\n")
 
     what = reset()
-    return _words(action, str(out)), f"{name_of(action)} is there: {what}", (out,), reset
+    kept = () if what == "nothing" else (out,)
+    return _words(action, str(out)), f"{name_of(action)} is there: {what}", kept, reset
 
 
 def _nothing() -> None:

@@ -78,7 +78,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--count", type=int, default=COUNT, help="of cases a target (%(default)s)")
     parser.add_argument("--seconds", type=float, help="end then, but try every target")
     parser.add_argument("--only", action="append", help="targets whose name holds this; repeat it")
-    parser.add_argument("--deadline", type=float, default=DEADLINE_S, help="seconds of a case")
+    parser.add_argument(
+        "--deadline",
+        type=float,
+        default=DEADLINE_S,
+        help="seconds that a case may work, or do nothing (%(default)s)",
+    )
     parser.add_argument("--case", type=int, help="only this number, with its details")
     parser.add_argument("--list", action="store_true", help="name the targets")
     return parser

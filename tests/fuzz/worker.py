@@ -11,11 +11,53 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import cases
+import psutil
 from cases import Outcome, Target
 
 MOST_MEMORY_BYTES = 16 << 30
 """Of addresses: a claim of more fails at once instead of taking the machine down."""
 MOST_FILE_BYTES = 1 << 30
+
+
+BEGINNING_S = 300.0
+"""For whole input to be made, once a target."""
+PERIOD_S = 0.25
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    """A process and all that it started, those first."""
+    try:
+        top = psutil.Process(pid)
+        return [*top.children(recursive=True), top]
+    except psutil.NoSuchProcess:
+        return []
+
+
+class _Clock:
+    """Tells when a process has worked for so long, or has done nothing for so long.
+
+    Working time counts, since a busy machine makes everything slow and no program wrong.
+    """
+
+    def __init__(self, pid: int, most_s: float) -> None:
+        self.pid, self.most_s = pid, most_s
+        self._first_s = self._last_s = self._worked_s()
+        self._moved = time.monotonic()
+
+    def is_over(self) -> bool:
+        """Whether it is time to give up."""
+        now, worked_s = time.monotonic(), self._worked_s()
+        if worked_s > self._last_s:
+            self._last_s, self._moved = worked_s, now
+        return worked_s - self._first_s > self.most_s or now - self._moved > self.most_s
+
+    def _worked_s(self) -> float:
+        total = 0.0
+        for process in _family(self.pid):
+            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                times = process.cpu_times()
+                total += times.user + times.system
+        return total
 
 
 class Worker:
@@ -24,7 +66,7 @@ class Worker:
     Args:
         targets: All of them, by name.
         base: A folder for cases; the child leaves nothing in it that a killed case has not left.
-        deadline_s: Of a case.
+        deadline_s: Of a case: so long it may work, or do nothing.
     """
 
     def __init__(self, targets: dict[str, Target], base: Path, deadline_s: float) -> None:
@@ -39,14 +81,15 @@ class Worker:
         assert self._process is not None
         assert self._connection is not None
         self._connection.send((name, seed, number))
-        what = "its beginning"
-        end = time.monotonic() + self.deadline_s
+        what, clock = "its beginning", _Clock(self._process.pid or 0, BEGINNING_S)
         try:
-            while self._connection.poll(max(end - time.monotonic(), 0)):
+            while not clock.is_over():
+                if not self._connection.poll(PERIOD_S):
+                    continue
                 found: Outcome | str = self._connection.recv()
                 if isinstance(found, Outcome):
                     return found
-                what = found
+                what, clock = found, _Clock(self._process.pid or 0, self.deadline_s)
         except (EOFError, ConnectionError):
             self._process.join(5)
             code = self._process.exitcode or 0
@@ -60,7 +103,9 @@ class Worker:
         """End the child, if there is one."""
         if self._process is not None and self._connection is not None:
             self._connection.close()
-            self._process.kill()
+            for process in _family(self._process.pid or 0):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
             self._process.join()
         self._process = self._connection = None
 
@@ -68,7 +113,7 @@ class Worker:
         context = multiprocessing.get_context("fork")  # what was imported need not be again
         self._connection, theirs = context.Pipe()
         self._process = context.Process(
-            target=_serve, args=(theirs, self._connection, self.targets, self.base), daemon=True
+            target=_serve, args=(theirs, self._connection, self.targets, self.base)
         )
         self._process.start()
         theirs.close()
