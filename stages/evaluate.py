@@ -9,6 +9,7 @@ from passerby import errors, files, judging, settings
 from passerby.datasets import index
 from passerby.evaluation import results
 from passerby.models.embedder import Embedder
+from passerby.text import say
 
 
 def main(model: str, name: str) -> None:
@@ -18,7 +19,7 @@ def main(model: str, name: str) -> None:
     embedder = Embedder.load(folder)
     found, arrays = judging.judge(embedder, benchmark, params.evaluate, params.compute.threads)
     trials = judging.trials(benchmark, arrays, embedder.card.distance)
-    print("\n\n".join(one.table() for one in (found, *trials)))
+    say("\n\n".join(one.table() for one in (found, *trials)))
     hashes = {"model": files.sha256(f"{folder}/model.yaml"), "set": files.sha256(listed)}
     about = {"model": model, "set": name, "hashes": hashes}
     results.write(f"data/results/{model}-{name}", found, arrays, about, trials)

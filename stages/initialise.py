@@ -7,12 +7,13 @@ import sys
 
 from passerby import errors, settings
 from passerby.models import starts
+from passerby.text import say
 
 
 def main(name: str) -> None:
     params = settings.read("params.yaml")
     out = f"data/init/{name}.safetensors"
-    print(f"{name}: {starts.initialise(name, params.start(name), params.encoder, out)}")
+    say(f"{name}: {starts.initialise(name, params.start(name), params.encoder, out)}")
 
 
 if __name__ == "__main__":

@@ -5,11 +5,12 @@ python stages/report.py
 
 from passerby import errors, settings
 from passerby.report.write import report
+from passerby.text import say
 
 
 def main() -> None:
     content = report(settings.read("params.yaml"))
-    print("\n".join([*content.sentences, content.last_line, "data/report/index.html"]))
+    say("\n".join([*content.sentences, content.last_line, "data/report/index.html"]))
 
 
 if __name__ == "__main__":

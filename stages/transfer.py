@@ -7,12 +7,13 @@ import sys
 
 from passerby import errors, settings
 from passerby.models import starts
+from passerby.text import say
 
 
 def main(arm: str) -> None:
     params = settings.read("params.yaml")
     source, out = f"data/pretrain/{arm}/weights.safetensors", f"data/init/{arm}.safetensors"
-    print(f"{arm}: {starts.transfer_arm(params.encoder, source, out)}")
+    say(f"{arm}: {starts.transfer_arm(params.encoder, source, out)}")
 
 
 if __name__ == "__main__":

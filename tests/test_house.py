@@ -48,6 +48,16 @@ def test_a_file_keeps_to_its_size_and_its_imports(path: Path) -> None:
         assert package not in names or room(path) not in rooms
 
 
+def test_everything_that_is_printed_goes_through_one_place() -> None:
+    for path in (*SOURCES, *STAGES):
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if is_print(node)]
+        assert not calls or path.name == "text.py", f"{path}: passerby.text.say wanted"
+
+
+def is_print(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print"
+
+
 @pytest.mark.parametrize("path", STAGES, ids=lambda p: p.name)
 def test_a_stage_is_short_and_explains_itself(path: Path) -> None:
     text = path.read_text()

@@ -9,6 +9,7 @@ from typing import Any
 
 from passerby import errors
 from passerby.errors import BadInput
+from passerby.text import line, say
 
 EXAMPLES = """\
 examples:
@@ -28,7 +29,7 @@ def main() -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line: each verb's arguments bear the names of its function's."""
-    top = argparse.ArgumentParser(
+    top = errors.Parser(
         prog="passerby",
         description="Street videos in, a person re-identification encoder out.",
         epilog=EXAMPLES,
@@ -51,8 +52,8 @@ def parser() -> argparse.ArgumentParser:
 
 def _verb(verbs: Any, function: Any, name: str) -> argparse.ArgumentParser:
     """A subcommand whose help is its function's docstring."""
-    text = " ".join(function.__doc__.split())
-    made: argparse.ArgumentParser = verbs.add_parser(name, help=text, description=text)
+    what = " ".join(function.__doc__.split())
+    made: argparse.ArgumentParser = verbs.add_parser(name, help=what, description=what)
     made.set_defaults(verb=function)
     return made
 
@@ -70,10 +71,10 @@ def profile(name: str | None, folder: Path, out: Path) -> None:
     from passerby.settings import profile as profiles
 
     if name is None:
-        print("\n".join(profiles.names(folder)))
+        say("\n".join(map(line, profiles.names(folder))))
         return
     files.write_text(out, profiles.compose(name, folder))
-    print(f"{out}: the settings of profile '{name}'")
+    say(f"{out}: the settings of profile '{name}'")
 
 
 def _add_clip(verbs: Any) -> None:
@@ -88,7 +89,7 @@ def clip(frames: Path, out: Path, fps: int) -> None:
     from passerby.video import sequence
 
     sequence.pack(frames, out, fps)
-    print(f"{out}: written")
+    say(f"{out}: written")
 
 
 def _add_crops(verbs: Any) -> None:
@@ -109,28 +110,28 @@ def crops_info(path: Path) -> None:
     """Say what a store holds, and what was left out and why."""
     from passerby.crops import verbs
 
-    print(verbs.info(path))
+    say(verbs.info(path))
 
 
 def crops_show(path: Path, out: Path, count: int, track: int | None) -> None:
     """Draw crops of a store, a track a row."""
     from passerby.crops import verbs
 
-    print(verbs.show(path, out, count, track))
+    say(verbs.show(path, out, count, track))
 
 
 def crops_verify(path: Path) -> None:
     """Decode every crop of a store and check its counts."""
     from passerby.crops import verbs
 
-    print(verbs.verify(path))
+    say(verbs.verify(path))
 
 
 def crops_export(path: Path, folder: Path) -> None:
     """Write a store as files country/city/video/frame_box.jpg with a table of them."""
     from passerby.crops import verbs
 
-    print(verbs.export(path, folder))
+    say(verbs.export(path, folder))
 
 
 def _add_extract(verbs: Any) -> None:
@@ -144,7 +145,7 @@ def extract(mat: Path, out: Path) -> None:
     from passerby.datasets import cuhk03_mat
 
     counts = cuhk03_mat.extract(mat, out)
-    print(f"{out}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items()))
+    say(f"{out}: " + ", ".join(f"{count:,} {what}" for what, count in counts.items()))
 
 
 def _add_adopt(verbs: Any) -> None:
@@ -196,7 +197,7 @@ def adopt(
         title=title,
         trained_on=trained_on,
     )
-    print(f"{folder}: '{card.title}', features of {card.embedding_size} numbers")
+    say(f"{folder}: '{line(card.title)}', features of {card.embedding_size} numbers")
 
 
 def _add_export(verbs: Any) -> None:
@@ -212,8 +213,8 @@ def export(model: Path, out: Path) -> None:
     from passerby.models import export as exporting
 
     card, checked = exporting.export(model, out)
-    print(
-        f"{out}: '{card.title}', pictures of {card.height_px}x{card.width_px} px to features "
+    say(
+        f"{out}: '{line(card.title)}', pictures of {card.height_px}x{card.width_px} px to features "
         f"of {card.embedding_size} numbers; {checked}"
     )
 
@@ -236,24 +237,24 @@ def calibrate(model: Path, name: str, params: Path) -> None:
     benchmark = index.build(name, read.benchmark(name))
     card = calibration.calibrate_on(model, benchmark, read.compute.threads)
     chosen = card.thresholds
-    print(f"{model}: thresholds chosen on {chosen['chosen_on']} ({card.distance} distance)")
-    print("\n".join(f"  {line}" for line in thresholds.lines(chosen)))
+    say(f"{model}: thresholds chosen on {chosen['chosen_on']} ({card.distance} distance)")
+    say("\n".join(f"  {line}" for line in thresholds.lines(chosen)))
 
 
-def _numbers(text: str, between: str, count: int, option: str) -> list[float]:
+def _numbers(given: str, between: str, count: int, option: str) -> list[float]:
     try:
-        numbers = [float(part) for part in text.split(between)]
+        numbers = [float(part) for part in given.split(between)]
     except ValueError:
         numbers = []
     if len(numbers) != count:
-        raise BadInput(f"{option}: found '{text}', wanted {count} numbers joined by '{between}'")
+        raise BadInput(f"{option}: found '{given}', wanted {count} numbers joined by '{between}'")
     return numbers
 
 
-def _channels(text: str | None, option: str) -> tuple[float, float, float] | None:
-    if text is None:
+def _channels(given: str | None, option: str) -> tuple[float, float, float] | None:
+    if given is None:
         return None
-    red, green, blue = _numbers(text, ",", 3, option)
+    red, green, blue = _numbers(given, ",", 3, option)
     return red, green, blue
 
 
@@ -273,7 +274,7 @@ def embed(model: Path, source: Path, out: Path, batch: int, flip: bool) -> None:
     from passerby.models import embed as embedding
 
     count = embedding.embed(model, source, out, batch, flip)
-    print(f"{out}: features of {count:,} pictures")
+    say(f"{out}: features of {count:,} pictures")
 
 
 def _add_evaluate(verbs: Any) -> None:
@@ -339,14 +340,14 @@ def evaluate(
         found, arrays = judging.assess(
             what, queries, protocol or "market1501", distance or "cosine", rerank
         )
-    print("\n\n".join(one.table() for one in (found, *trials)))
+    say("\n\n".join(one.table() for one in (found, *trials)))
     if out:
         results.write(out, found, arrays, {"model": what.name, "set": name or what.name}, trials)
     if pictures:
         from passerby.report import illustrate
 
         title = f"{what.name} on {name}" if benchmark else what.name
-        print(illustrate.illustrate(pictures, title, found, arrays, benchmark))
+        say(illustrate.illustrate(pictures, title, found, arrays, benchmark))
 
 
 def _refuse(what: Path, why: str, **options: object) -> None:
@@ -371,7 +372,7 @@ def record(out: Path, params: Path, add: bool) -> None:
     from passerby.report import record as recording
 
     count = recording.record(out, settings.read(params), add=add)
-    print(f"{out}: {count} rows")
+    say(f"{out}: {count} rows")
 
 
 def _add_plot(verbs: Any) -> None:
@@ -386,7 +387,7 @@ def plot(tables: list[Path], out: Path, sets: list[str]) -> None:
     from passerby.report import label_curves
 
     label_curves.write(out, label_curves.read(tables), sets)
-    print(f"{out}: written")
+    say(f"{out}: written")
 
 
 if __name__ == "__main__":

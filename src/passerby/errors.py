@@ -1,15 +1,19 @@
 """The base of all refusals, and how a program ends on them.
 
 A refusal is something that a user or a file caused. Its message has three parts: what was found
-(file, key, line), what was wanted, what to do. It never shows a traceback. Anything else that is
+(file, key, line), what was wanted, what to do; what came from outside is shown in printable
+characters (`passerby.text`). It never shows a traceback. Anything else that is
 raised is our own bug and keeps its traceback.
 """
 
+import argparse
 import inspect
 import sys
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
+
+from passerby.text import line, message, say
 
 USER_ERROR = 2
 STOPPED = 75
@@ -19,6 +23,9 @@ class PasserbyError(Exception):
     """Something that a user or a file caused; ends a program with exit code 2."""
 
     exit_code = USER_ERROR
+
+    def __init__(self, text: object) -> None:
+        super().__init__(message(text))
 
 
 class SettingsError(PasserbyError):
@@ -33,6 +40,14 @@ class Stopped(PasserbyError):
     """Work was asked to stop and saved what it had: run again to go on (exit code 75)."""
 
     exit_code = STOPPED
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser of command lines that shows what was typed in printable characters."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with exit code 2, the message and how the verb is called."""
+        super().error(line(message))
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
@@ -72,14 +87,14 @@ def run(main: Callable[..., Any], *args: Any) -> NoReturn:
         inspect.signature(main).bind(*args)
     except TypeError:
         usage = main.__globals__["__doc__"].strip().splitlines()[-1]
-        print(f"passerby: found {len(args)} arguments, wanted: {usage}", file=sys.stderr)
+        say(f"passerby: found {len(args)} arguments, wanted: {usage}", sys.stderr)
         sys.exit(USER_ERROR)
     try:
         main(*args)
     except PasserbyError as error:
-        print(f"passerby: {error}", file=sys.stderr)
+        say(f"passerby: {error}", sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        print("passerby: interrupted", file=sys.stderr)
+        say("passerby: interrupted", sys.stderr)
         sys.exit(130)
     sys.exit(0)

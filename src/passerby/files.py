@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from passerby.errors import BadInput
+from passerby.text import say
 
 MAX_NAME_BYTES = 200
 """Of a name that files are called by. File systems take 255; endings are added to it."""
@@ -180,7 +181,7 @@ def _opened(path: Path) -> IO[str]:
 
 
 def _say(stage: str, text: str) -> None:
-    print(f"{stage}: {text}", file=sys.stderr, flush=True)
+    say(f"{stage}: {text}", sys.stderr)
 
 
 def _same_file(descriptor: int, path: Path) -> bool:

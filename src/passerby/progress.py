@@ -11,8 +11,11 @@ import time
 from types import TracebackType
 from typing import Self
 
+from passerby.text import say
+
 TERMINAL_PERIOD_S = 0.2
 LOG_PERIOD_S = 30.0
+CLEAR_LINE = "\x1b[2K"
 
 
 class Progress:
@@ -79,8 +82,12 @@ class Progress:
             return
         self._shown_s = now
         end = "\r" if self._live else "\n"
-        clear = "\x1b[2K" if self._live else ""
-        print(clear + self.text(), end=end, file=sys.stderr, flush=True)
+        self._print(self.text(), end)
+
+    def _print(self, text: str, end: str) -> None:
+        if self._live:
+            sys.stderr.write(CLEAR_LINE)
+        say(text, sys.stderr, end)
 
     def __enter__(self) -> Self:
         return self
@@ -92,9 +99,8 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         if not self.quiet:
-            clear = "\x1b[2K" if self._live else ""
             ended = "done" if error is None else "stopped"
-            print(clear + self.text(ended), file=sys.stderr, flush=True)
+            self._print(self.text(ended), "\n")
 
 
 def clock(seconds: float) -> str:

@@ -162,7 +162,7 @@ def test_crops_are_counted_by_source_and_reason(make: Make) -> None:
 
 def test_counts_of_another_form_are_refused(tmp_path: Path) -> None:
     (tmp_path / "counts.json").write_text("{}")
-    with pytest.raises(BadInput, match="'total', 'videos' and 'images' wanted"):
+    with pytest.raises(BadInput, match="lacks total, videos, images"):
         why.crops(tmp_path / "counts.json")
 
 

@@ -1,5 +1,6 @@
 """The whole report: what is written, equal bytes, nothing from outside, refusals."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from markdown_it import MarkdownIt
+from safetensors.numpy import save_file
 
 from passerby import files
 from passerby.errors import BadInput
@@ -55,6 +58,31 @@ def test_equal_results_give_equal_bytes(make: Make, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_titles_from_outside_are_words_on_both_pages(make: Make) -> None:
+    odd = "<script>alert(1)</script> | a\n\n# b \x1b[31m\u202e"
+    params, data = make(sections={"report": {"title": odd}})
+    header = {"source": odd, "fresh": [f"{odd}.weight"], "title": odd}
+    about = {"passerby": json.dumps(header)}
+    save_file({"a": np.zeros(1)}, data / "init" / "random.safetensors", metadata=about)
+    counts = files.read_json(data / "crops_counts.json")
+    for part in (counts["total"], counts["videos"]):
+        part["left_out"] = {odd: 7655}
+    files.write_json(data / "crops_counts.json", counts)
+    (data / "results" / "<script> x").mkdir()
+    report(params, data)
+    page = (data / "report" / "index.html").read_text()
+    summary = (data / "report" / "summary.md").read_text()
+    for whole in (page, summary):
+        assert "<script" not in whole
+        assert all(line.isprintable() for line in whole.splitlines())
+        assert whole.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 5
+    rendered = MarkdownIt("commonmark", {"html": True}).enable("table").render(summary)
+    assert rendered.count("<h1>") == 1
+    starts = next(part for part in rendered.split("<table>") if "<th>started afresh</th>" in part)
+    assert {row.count("<td>") for row in starts.split("<tr>")[2:]} == {3}
+
+
+@pytest.mark.slow
 def test_the_page_asks_nothing_of_the_network(make: Make) -> None:
     params, data = make()
     report(params, data)
@@ -82,7 +110,7 @@ def test_a_result_that_lacks_figures_is_refused(make: Make) -> None:
     params, data = make()
     path = data / "results/moco-published-100-0-city-cuhk03/metrics.json"
     files.write_json(path, {"map": 0.5})
-    with pytest.raises(BadInput, match=r"metrics\.json: lacks map_trapezoid, minp, cmc"):
+    with pytest.raises(BadInput, match=r"metrics\.json: lacks map_trapezoid, minp, auc, eer"):
         report(params, data)
 
 

@@ -37,7 +37,7 @@ def test_a_checkpoint_of_other_settings_is_refused_with_each_difference(tmp_path
         f"{path}: of a run with other settings:\n"
         "  arm.queue: saved 4096, asked 8192\n"
         "  threads: saved None, asked 2\n"
-        "ask for what was saved, or delete it to begin anew"
+        "  ask for what was saved, or delete it to begin anew"
     )
 
 

@@ -30,6 +30,7 @@ from passerby.models.backbones import DIM, Backbone
 from passerby.models.init_file import InitHeader
 from passerby.models.small_maps import quick_on_small_maps
 from passerby.settings import Attributes, Encoder
+from passerby.text import say
 from passerby.training import precision, processes
 from passerby.training.repeatable import drawing_from, repeatable
 from passerby.training.sampler import EpochSampler
@@ -276,7 +277,7 @@ def built(job: Job, start: Mapping[str, Tensor]) -> Classifier:
     """The network: the start's backbone, every tensor accounted for, and new heads."""
     backbone = backbones.build(job.encoder)
     account = transfer.load_backbone(backbone, start)
-    print(f"{NAME}: {account}", file=sys.stderr)
+    say(f"{NAME}: {account}", sys.stderr)
     quick_on_small_maps(backbone)
     with drawing_from(seeds.number(job.plan.seed, NAME, "heads")):
         return Classifier(backbone, job.plan.hidden, job.plan.dropout)

@@ -15,6 +15,7 @@ from passerby.crops.source import COLUMNS, Reason, Source, numbers_in_frame
 from passerby.errors import BadInput
 from passerby.images import encoded
 from passerby.settings import Crops
+from passerby.text import say
 from passerby.video.decode import VideoReader, describe
 from passerby.video.detections import Boxes
 from passerby.video.people import of_tracks
@@ -180,4 +181,4 @@ def _opened(path: Path, boxes: Boxes, size: tuple[int, int]) -> VideoReader:
 def _say_damaged(reader: VideoReader) -> None:
     if reader.damaged:
         what = f"{reader.path}: damaged {describe(reader.damaged)}; their boxes are left out"
-        print(f"crop: {what}", file=sys.stderr, flush=True)
+        say(f"crop: {what}", sys.stderr)

@@ -12,6 +12,7 @@ from passerby.crops import montage, names
 from passerby.crops.store import CropStore
 from passerby.errors import BadInput
 from passerby.progress import Progress
+from passerby.text import line
 
 INFO_SOURCES = 20
 SHOWN_COLUMNS = 16
@@ -33,7 +34,7 @@ def info(path: str | Path) -> str:
         f"{len(store):>12,} crops of {header['boxes']:,} boxes",
         f"{header['tracks']:>12,} tracks; {np.sum(store.track < 0):,} crops without one",
         f"{len(store.cameras):>12,} cameras, {len(store.videos):,} sources",
-        *(f"{count:>12,} left out: {reason}" for reason, count in header["left_out"].items()),
+        *(f"{count:>12,} left out: {line(reason)}" for reason, count in header["left_out"].items()),
         "",
         f"{'crops':>12} {'boxes':>12}  source",
     ]
@@ -100,8 +101,8 @@ def export(path: str | Path, folder: str | Path) -> str:
             name = file_name(store, i)
             _put(inside, name, store.jpeg(i), folders)
             box = "\t".join(f"{edge:g}" for edge in store.box[i])
-            camera = store.cameras[store.camera[i]]
-            lines.append(f"{name}\t{store.name(i)}\t{store.track[i]}\t{camera}\t{box}")
+            told = (name, store.name(i), store.track[i], store.cameras[store.camera[i]])
+            lines.append("\t".join((*map(line, told), box)))
             progress.step()
     with _no_clash(target / EXPORT_TABLE):
         files.write_text(target / EXPORT_TABLE, "\n".join(lines) + "\n")
@@ -152,6 +153,6 @@ def _of_track(store: CropStore, track: int) -> np.ndarray:
 
 
 def _line(entry: Mapping[str, Any]) -> str:
-    reasons = ", ".join(f"{reason} {count:,}" for reason, count in entry["left_out"].items())
+    reasons = ", ".join(f"{line(reason)} {count:,}" for reason, count in entry["left_out"].items())
     left_out = f"  (left out: {reasons})" if reasons else ""
-    return f"{entry['kept']:>12,} {entry['boxes']:>12,}  {entry['name']}{left_out}"
+    return f"{entry['kept']:>12,} {entry['boxes']:>12,}  {line(entry['name'])}{left_out}"

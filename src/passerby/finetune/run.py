@@ -28,6 +28,7 @@ from passerby.finetune.validation import Best, Judge
 from passerby.models import init_file
 from passerby.models.artifact import ModelCard
 from passerby.progress import Progress
+from passerby.text import say
 from passerby.training import checkpoint, launch, precision, processes, stopping
 from passerby.training.calibration import calibrate
 from passerby.training.history import History
@@ -112,7 +113,7 @@ def train(job: Job, folder: Path, stop_asked: Callable[[], bool], quiet: bool = 
             cfg, job.images, job.schedule, job.plan, start, job.seed, job.number_format
         )
         if fastreid.utils.comm.is_main_process():
-            print(f"{job.name}: {start.account}", file=sys.stderr)
+            say(f"{job.name}: {start.account}", sys.stderr)
         keeper = Keeper(job, trainer, folder, stop_asked, quiet)
         keeper.run()
         if fastreid.utils.comm.is_main_process():

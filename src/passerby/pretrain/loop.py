@@ -14,6 +14,7 @@ from passerby.pretrain.feed import Feed
 from passerby.pretrain.monitor import Monitor
 from passerby.pretrain.trainer import MEASURED, Trainer
 from passerby.progress import Progress
+from passerby.text import say
 from passerby.training import checkpoint, processes
 from passerby.training.boards import Board
 from passerby.training.history import History
@@ -180,8 +181,7 @@ class Loop:
         seen: Tensor = saved["seen"][self.group.rank] if before == now else saved["seen"].mean(0)
         self._seen.copy_(seen)
         if before != now and self.group.rank == 0:
-            print(
+            say(
                 f"pretrain: {before} processes saved step {self.trainer.step:,}, {now} go on: "
-                "the same batches and negatives, but no longer the same bytes",
-                flush=True,
+                "the same batches and negatives, but no longer the same bytes"
             )

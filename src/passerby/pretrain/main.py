@@ -21,6 +21,7 @@ from passerby.pretrain.feed import Feed
 from passerby.pretrain.positives import Positives
 from passerby.pretrain.run import WEIGHTS, Job
 from passerby.pretrain.trainer import Trainer
+from passerby.text import say
 from passerby.training import launch, processes, stopping
 from passerby.training.boards import Board
 from passerby.training.processes import Group
@@ -55,7 +56,7 @@ def main(folder: Path) -> None:
 
 def _say(group: Group, text: str) -> None:
     if group.rank == 0:
-        print(f"pretrain: {text}", flush=True)
+        say(f"pretrain: {text}")
 
 
 def _crops(job: Job) -> CropSet:

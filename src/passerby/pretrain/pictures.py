@@ -12,6 +12,7 @@ from torch import Tensor
 from passerby.errors import BadInput
 from passerby.pretrain.cropset import CropSet
 from passerby.progress import Progress
+from passerby.text import say
 from passerby.training.upload import uploaded
 
 BLOCK = 256
@@ -145,7 +146,7 @@ def opened(
         feed = "resident" if wanted <= free / 2 else "streaming"
     if not quiet:
         told = f"{wanted / 1e9:.2f} GB of pictures, {free / 1e9:.1f} GB free: {feed}"
-        print(f"pretrain: {told}", flush=True)
+        say(f"pretrain: {told}")
     if feed == "resident":
         return Resident(crops, size, threads, device, quiet)
     return Streaming(crops, size, threads, device)

@@ -14,6 +14,7 @@ from passerby.datasets import index
 from passerby.errors import BadInput
 from passerby.pretrain import monitor
 from passerby.settings import Encoder, Pretrain, Section
+from passerby.text import say
 from passerby.training import boards, checkpoint, launch, precision, processes
 
 MODULE = "passerby.pretrain.main"
@@ -123,11 +124,10 @@ def _say_what_is_left(folder: Path, contract: Mapping[str, Any]) -> None:
         return
     for other in sorted(folder.parent.glob(f"*/{JOB}")):
         lines = "\n  ".join(_differences(other, contract))
-        print(
+        say(
             f"pretrain: not gone on from {other.parent}, a run with other settings:\n  {lines}\n"
             "ask for what was saved, or delete that folder",
-            file=sys.stderr,
-            flush=True,
+            sys.stderr,
         )
 
 

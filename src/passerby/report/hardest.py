@@ -20,6 +20,7 @@ import numpy as np
 from passerby import files
 from passerby.evaluation.ranked_list import RankedList
 from passerby.report.evaluated import Evaluated, hardest
+from passerby.text import line
 
 FORMAT = "passerby.hardest/1"
 COLUMNS = (
@@ -30,7 +31,7 @@ COLUMNS = (
 
 def write(path: str | Path, rows: list[tuple[str, ...]]) -> None:
     """Write the rows of `table` whole."""
-    lines = [f"# {FORMAT}", *("\t".join(row) for row in (COLUMNS, *rows))]
+    lines = [f"# {FORMAT}", *("\t".join(map(line, row)) for row in (COLUMNS, *rows))]
     files.write_text(path, "\n".join(lines) + "\n")
 
 

@@ -74,7 +74,7 @@ def draw(rows: Sequence[Kept], sets: Sequence[str] = ()) -> Figure:
     figure, grid = style.panels(1, len(names), WIDTH, HEIGHT)
     for axes, name in zip(grid[0], names, strict=True):
         for (init, recipe), look in _looks(rows).items():
-            _line(axes, _points(rows, init, recipe, name), f"{init}, {recipe}", look)
+            _line(axes, _points(rows, init, recipe, name), style.plain(f"{init}, {recipe}"), look)
         _axes(axes, name, sorted({int(row["percent"]) for row in rows}))
     style.legend_below(figure, grid[0][0])
     return figure
@@ -118,7 +118,7 @@ def _axes(axes: Axes, name: str, percents: Sequence[int]) -> None:
     axes.minorticks_off()
     axes.set_xticks(percents, [str(percent) for percent in percents])
     axes.set_ylim(bottom=0)
-    axes.set_title(name)
+    axes.set_title(style.plain(name))
     axes.set_xlabel("labelled people, %")
     axes.set_ylabel("mAP, %")
     style.percent_axis(axes.yaxis)

@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from passerby import files
 from passerby.errors import BadInput
+from passerby.report import told
 from passerby.settings import Branches
 
 METRICS = "metrics.json"
-NEEDED = ("map", "map_trapezoid", "minp", "cmc", "tar_at_far", "counts", "protocol")
 
 
 @dataclass(frozen=True)
@@ -118,13 +117,7 @@ def stale(folder: Path, branches: Branches) -> list[str]:
 
 
 def _outcome(folder: Path, model: Model, set_name: str) -> Outcome:
-    metrics = files.read_json(folder / METRICS)
-    lacking = [key for key in NEEDED if key not in metrics]
-    if lacking:
-        raise BadInput(
-            f"{folder / METRICS}: lacks {', '.join(lacking)}; run the stage 'evaluate' again"
-        )
-    return Outcome(model, set_name, metrics, folder)
+    return Outcome(model, set_name, told.metrics(folder / METRICS), folder)
 
 
 def read_columns(path: Path) -> dict[str, np.ndarray]:

@@ -1,12 +1,12 @@
 """The page: one HTML file that holds its pictures, works offline and prints."""
 
 from base64 import b64encode
-from html import escape
 from string import Template
 
 from passerby.report.content import Content, Picture, Section
 from passerby.report.headline import signed
 from passerby.report.rows import Gain
+from passerby.text import html as escape
 
 PAGE = Template("""<!doctype html>
 <html lang="en">

@@ -16,6 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from passerby.text import printable
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (6, 2, 1, 2)), (0, (1, 1.5)), (0, (8, 2, 2, 2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
@@ -95,15 +97,25 @@ def legend_below(figure: Figure, axes: Axes, columns: int = 4, title: str | None
         figure.legend(handles, labels, loc="outside lower center", ncols=columns, title=title)
 
 
+def plain(text: str) -> str:
+    r"""Text from outside for a picture: printable, and a dollar begins no formula.
+
+    Example:
+        >>> plain("a$b$\x1b")
+        'a\\$b\\$\\x1b'
+    """
+    return printable(text).replace("$", r"\$")
+
+
 def wrapped(text: str, width: float) -> str:
-    """A title in lines that are not wider than so many inches; a dollar begins no formula.
+    """A title, `plain`, in lines that are not wider than so many inches.
 
     Example:
         >>> wrapped("moco-published-100-0 on city-market1501", 2.5)
         'moco-published-100-0 on city-\\nmarket1501'
     """
     lines = [textwrap.fill(line, int(TITLE_CHARACTERS * width)) for line in text.split("\n")]
-    return "\n".join(lines).replace("$", r"\$")
+    return plain("\n".join(lines))
 
 
 def percent(share: float) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from html import escape
 
 from passerby.evaluation.verification import FEW_ERRORS
 from passerby.report.headline import never_seen, signed
@@ -10,6 +9,8 @@ from passerby.report.outcomes import Outcome
 from passerby.report.published import FEW_LABELS, FEW_LABELS_HEAD, REPORT_003
 from passerby.report.rows import Column, Gain, Pooled, Row, ranking, verification
 from passerby.settings import Params
+from passerby.text import html as escape
+from passerby.text import markdown
 
 NOT_MEASURED = "not measured"
 
@@ -47,11 +48,11 @@ class Table:
         """The table as Markdown."""
         align = "---" if self.plain else "---:"
         lines = [
-            f"| {' | '.join(self.head)} |",
+            f"| {' | '.join(map(markdown, self.head))} |",
             f"|---|{'|'.join([align] * (len(self.head) - 1))}|",
             *(f"| {' | '.join(_markdown_cell(cell) for cell in line)} |" for line in self.lines),
         ]
-        return f"**{self.caption}**\n\n" + "\n".join(lines)
+        return f"**{markdown(self.caption)}**\n\n" + "\n".join(lines)
 
 
 def figures(caption: str, head: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
@@ -234,7 +235,7 @@ def _html_cell(cell: Cell) -> str:
 
 
 def _markdown_cell(cell: Cell) -> str:
-    text = cell.text.replace("|", "\\|")
+    text = markdown(cell.text)
     if cell.mark == "best":
         text = f"**{text}**"
-    return f"{text} ({cell.small})" if cell.small else text
+    return f"{text} ({markdown(cell.small)})" if cell.small else text

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from passerby import files
 from passerby.errors import BadInput, listing
-from passerby.report import rows
+from passerby.report import rows, told
 from passerby.report.outcomes import read_columns
 from passerby.report.rows import Row
 from passerby.report.tables import Table, figures, plain
@@ -24,33 +23,50 @@ def histories(folder: Path, params: Params) -> dict[str, dict[str, np.ndarray]]:
     """The pretraining history of every arm.
 
     Raises:
-        BadInput: an arm has none, or it lacks the columns `step` and `loss`.
+        BadInput: an arm has none, it lacks the columns `step` and `loss`, or what stands in a
+            column is no number.
     """
-    found = {}
-    for arm in params.arms:
-        path = folder / arm / "history.tsv"
-        found[arm] = read_columns(path)
-        lacking = {"step", "loss"} - set(found[arm])
-        if lacking or not len(found[arm]["step"]):
-            raise BadInput(
-                f"{path}: columns {', '.join(found[arm])}, {len(next(iter(found[arm].values())))} "
-                f"rows; 'step' and 'loss' with rows were wanted: run the stage 'pretrain' again"
-            )
-    return found
+    return {arm: _numbers(folder / arm / "history.tsv", ("step", "loss")) for arm in params.arms}
 
 
 def monitors(folder: Path, params: Params) -> dict[str, dict[str, np.ndarray]]:
-    """What the monitor saw of every arm that had one, by `epoch`."""
+    """What the monitor saw of every arm that had one, by `epoch`.
+
+    Raises:
+        BadInput: as `histories`, of the columns `epoch` and `map`.
+    """
     watched = [arm for arm in params.arms if params.arm(arm).monitor.every_epochs]
-    return {arm: read_columns(folder / arm / "monitor.tsv") for arm in watched}
+    return {arm: _numbers(folder / arm / "monitor.tsv", ("epoch", "map")) for arm in watched}
+
+
+def _numbers(path: Path, wanted: tuple[str, str]) -> dict[str, np.ndarray]:
+    """Columns of numbers, of which two must be there and finite; others may hold NaN."""
+    found = read_columns(path)
+    count = len(next(iter(found.values())))
+    if set(wanted) - set(found) or not count:
+        raise BadInput(
+            f"{path}: columns {', '.join(found)}, {count} rows; '{wanted[0]}' and '{wanted[1]}' "
+            "with rows were wanted: run the stage 'pretrain' again"
+        )
+    strange = [name for name, values in found.items() if values.dtype.kind != "f"]
+    strange += [n for n in (*wanted, "pairs") if n in found and n not in strange
+                and not np.isfinite(found[n]).all()]  # fmt: skip
+    if strange:
+        raise BadInput(
+            f"{path}: {listing(strange)}: finite numbers wanted; run the stage 'pretrain' again"
+        )
+    return found
 
 
 def starts(folder: Path, params: Params) -> Table:
     """Each init: where it came from, and which tensors started afresh."""
     lines = []
     for init in params.branches.inits:
-        header = _header(folder / f"{init}.safetensors")
+        path = folder / f"{init}.safetensors"
+        header = _header(path)
         fresh = header.get("fresh", [])
+        if not isinstance(fresh, list) or not all(isinstance(name, str) for name in fresh):
+            raise BadInput(f"{path}: 'fresh' in its header is no list of names; run 'dvc repro'")
         text = f"{len(fresh)} of its tensors: {listing(sorted(fresh), 4)}" if fresh else "none"
         text = "all" if fresh == ["*"] else text
         title = header.get("title", "")
@@ -109,7 +125,7 @@ def _watched(scores: dict[str, np.ndarray] | None) -> str:
 
 def _mined(history: dict[str, np.ndarray]) -> str:
     """How many pairs the last epoch had, and how many of those whose people are known are right."""
-    if "pairs" not in history:
+    if not {"pairs", "right_pairs"} <= set(history):
         return ""
     right = history["right_pairs"][-1]
     known = "not known how many are right" if np.isnan(right) else f"{100 * right:.0f} % right"
@@ -141,9 +157,7 @@ def crops(path: Path) -> Table:
     Raises:
         BadInput: the file is not what the stage `crop` writes.
     """
-    found = files.read_json(path)
-    if not {"total", "videos", "images"} <= set(found):
-        raise BadInput(f"{path}: 'total', 'videos' and 'images' wanted; run the stage 'crop' again")
+    found = told.crops(path)
     reasons = sorted(found["total"]["left_out"])
     parts = {"videos": found["videos"], **found["images"], "total": found["total"]}
     lines = [

@@ -48,7 +48,7 @@ def load(path: str | Path, contract: Mapping[str, Any]) -> dict[str, Any] | None
         listed = "\n  ".join(lines)
         raise BadInput(
             f"{path}: of a run with other settings:\n  {listed}\n"
-            "ask for what was saved, or delete it to begin anew"
+            "  ask for what was saved, or delete it to begin anew"
         )
     return dict(found["state"])
 

@@ -13,6 +13,7 @@ from passerby import files
 from passerby.errors import BadInput, listing
 from passerby.progress import Progress
 from passerby.settings import Detect
+from passerby.text import say
 from passerby.video import decode, detections, detectors, ledger, pickles, tracking
 from passerby.video.detections import Boxes, Detections
 from passerby.video.ledger import Row
@@ -58,7 +59,7 @@ def detect(
         notes = [note for row in rows for note in files.read_json(_notes(shards[row.name]))]
         joined = detections.joined(parts, sizes, section.method)
         detections.write(out, joined)
-    print(f"detect: {summary(joined, notes)}", file=sys.stderr)
+    say(f"detect: {summary(joined, notes)}", sys.stderr)
 
 
 def summary(found: Detections, notes: list[str]) -> str:

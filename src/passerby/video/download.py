@@ -21,6 +21,7 @@ from passerby import files
 from passerby.errors import BadInput, Stopped, listing
 from passerby.progress import Progress
 from passerby.settings import Videos
+from passerby.text import say
 from passerby.video import cookies, ledger, loopback
 from passerby.video.fetch import Access, fetch, secrets, selector
 from passerby.video.ledger import RETRYABLE, Row
@@ -60,7 +61,7 @@ def download(
         _refuse_too_little(section, rows)
         _deliver(rows, scratch / "videos", Path(folder))
         ledger.write(table, rows)
-    print(f"download: {summary(rows, lines.repeats, section)}", file=sys.stderr)
+    say(f"download: {summary(rows, lines.repeats, section)}", sys.stderr)
     return rows
 
 

@@ -17,6 +17,7 @@ from yt_dlp.utils import (
 )
 
 from passerby.errors import BadInput
+from passerby.text import line
 
 _STATUS = {
     401: "private",
@@ -131,5 +132,5 @@ def _clean(text: str) -> str:
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text).strip()
     plain = re.sub(r"^ERROR:\s*", "", plain)
     plain = re.sub(r"^\[[^\]]+\]\s+\S+?:\s+", "", plain)
-    plain = re.sub(r"\s+", " ", re.sub(r"https?://\S+", "", plain))
+    plain = line(re.sub(r"\s+", " ", re.sub(r"https?://\S+", "", plain)))
     return re.split(r"; please report|\. Use --| See |\(caused by", plain)[0].strip(" .;")[:120]
