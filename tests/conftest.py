@@ -7,6 +7,7 @@ are written for CPUs; those with two processes would fail on a machine with one 
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ sys.path.append(str(ROOT / "tests" / "plugins"))
 import needs  # noqa: E402
 
 torch.set_num_threads(1)
+# Tests start dvc, and dvc starts python: both are those of this environment, whatever PATH was.
+os.environ["PATH"] = os.pathsep.join((sysconfig.get_path("scripts"), os.environ.get("PATH", "")))
 ACCOUNT_FOR_SKIPS = "PASSERBY_ACCOUNT_FOR_SKIPS"
 """Environment: if set, skipped tests are listed; pytest fails if a skipped test had its need."""
 

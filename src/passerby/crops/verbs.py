@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from passerby import files
+from passerby import files, places
 from passerby.crops import montage
 from passerby.crops.store import CropStore
 from passerby.errors import BadInput
@@ -88,15 +88,15 @@ def export(path: str | Path, folder: str | Path) -> str:
         BadInput: it is no store that can be read, or the folder is not empty.
     """
     store, target = CropStore(path), Path(folder)
-    if target.exists() and any(target.iterdir()):
+    if any(places.make_folder(target).iterdir()):
         raise BadInput(f"{folder}: not empty; name a new folder")
-    target.mkdir(parents=True, exist_ok=True)
     lines = ["path\tcrop\ttrack\tcamera\tx1\ty1\tx2\ty2"]
     with Progress("export", len(store), "crops") as progress:
         for i in range(len(store)):
             name = file_name(store, i)
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            (target / name).write_bytes(store.jpeg(i))
+            places.make_folder((target / name).parent)
+            with places.written_to(target / name):
+                (target / name).write_bytes(store.jpeg(i))
             box = "\t".join(f"{edge:g}" for edge in store.box[i])
             camera = store.cameras[store.camera[i]]
             lines.append(f"{name}\t{store.name(i)}\t{store.track[i]}\t{camera}\t{box}")
