@@ -34,7 +34,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     """
     target = places.real_file(path)
     places.make_folder(target.parent)
-    with places.written_to(path, hidden=f"{target.parent}/."), places.part_of(target) as beside:
+    with places.part_of(target, path) as beside:
         yield beside
         with open(beside, "rb") as file:
             os.fsync(file.fileno())
@@ -109,7 +109,7 @@ def put_folder(made: Path, out: str | Path) -> None:
     """
     target = Path(os.path.realpath(out))
     places.make_folder(target.parent)
-    with places.written_to(out, hidden=f"{target.parent}/."), places.part_of(target) as beside:
+    with places.part_of(target, out) as beside:
         shutil.copytree(made, beside, copy_function=linked)
         empty_folder(target).rmdir()
         os.rename(beside, target)

@@ -81,23 +81,20 @@ def _is_of_stage(path: str, output: str, key: str) -> bool:
 
 
 def _require_inside(output: str, key: str, repository: Path) -> None:
-    """Refuse a folder of the output that is, or lies behind, a link out of the repository."""
-    parent = output.rpartition("/")[0]
-    folders = [
-        path
-        for path in (Path().glob(_VALUE.sub("*", parent)) if parent else [Path()])
-        if not _VALUE.search(parent) or _is_of_stage(path.as_posix(), parent, key)
-    ]
-    for folder in folders:
-        if folder.resolve().is_relative_to(repository.resolve()):
-            continue
-        link = next(p for p in (*reversed(folder.parents), folder) if p.is_symlink())
-        raise BadInput(
-            f"{link}: a link to {link.resolve()}, which is outside the git repository; DVC takes "
-            f"no output from there. Make '{link}' a folder again, and let DVC keep its cache on "
-            f"that disk: dvc cache dir --local {link.resolve().parent / 'dvc-cache'} ('{link}' "
-            "then holds links to it; 'scratch' may be a link itself)"
-        )
+    """Refuse an output below a link that leads out of the repository."""
+    for above in reversed(Path(output).parents[:-1]):
+        varies = bool(_VALUE.search(str(above)))
+        for folder in Path().glob(_VALUE.sub("*", str(above))):
+            if varies and not _is_of_stage(folder.as_posix(), str(above), key):
+                continue
+            if not folder.resolve().is_relative_to(repository.resolve()):
+                raise BadInput(
+                    f"{folder}: a link to {folder.resolve()}, outside the git repository, from "
+                    f"where DVC takes no output. Make '{folder}' a folder again, and let DVC keep "
+                    "its cache on that disk: dvc cache dir --local "
+                    f"{folder.resolve().parent / 'dvc-cache'} (then '{folder}' holds links to it; "
+                    "'scratch' may be a link itself)"
+                )
 
 
 def _require_untracked(outputs: list[str], key: str) -> None:

@@ -131,20 +131,25 @@ def require_folder(path: str | Path) -> None:
 
 
 @contextlib.contextmanager
-def part_of(target: Path) -> Iterator[Path]:
+def part_of(target: Path, path: str | Path) -> Iterator[Path]:
     """Yield a name on the disk of `target` that nobody else writes to.
 
     It lies in a folder of its own beside `target`, which is removed at the end with all that a
     library leaves in it. A folder that a killed run left is emptied and used.
+
+    Args:
+        target: The file or folder that it is to become.
+        path: What messages call it.
+
+    Raises:
+        BadInput: the disk does not take it (`written_to`).
     """
-    name = target.name
-    if len(os.fsencode(name)) > _NAME_BYTES:
-        name = hashlib.sha256(os.fsencode(name)).hexdigest()
-    number, folder = 0, target.with_name(f".{name}.part")
-    while (lock := _claimed(folder)) is None:
-        number, folder = number + 1, target.with_name(f".{name}.{number + 1}.part")
+    hidden = f"{target.parent}/."
+    with written_to(path, hidden):
+        folder, lock = _claim(target)
     try:
-        yield folder / _PART
+        with written_to(path, hidden):
+            yield folder / _PART
     finally:
         _empty(folder)
         # The lock last: from then on, the folder may be another's.
@@ -152,6 +157,17 @@ def part_of(target: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             folder.rmdir()
         lock.close()
+
+
+def _claim(target: Path) -> tuple[Path, IO[str]]:
+    """The first folder beside `target` that no other process is at, and its lock."""
+    name = target.name
+    if len(os.fsencode(name)) > _NAME_BYTES:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()
+    number, folder = 0, target.with_name(f".{name}.part")
+    while (lock := _claimed(folder)) is None:
+        number, folder = number + 1, target.with_name(f".{name}.{number + 1}.part")
+    return folder, lock
 
 
 def _claimed(folder: Path) -> IO[str] | None:
