@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,20 @@ def realdata(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stdout=subprocess.DEVNULL,
     )
     return target
+
+
+@pytest.fixture
+def disk_of(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Mount a disk of a size such as `64k`, where this may be mounted; `True`: read-only."""
+    needs.require("the right to mount a disk")
+    folder = tmp_path / "small"
+
+    def mounted(size: str, read_only: bool = False) -> Path:
+        folder.mkdir()
+        options = f"size={size}" + (",ro" if read_only else "")
+        mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        subprocess.run(mount, check=True)
+        return folder
+
+    yield mounted
+    subprocess.run(["umount", str(folder)], check=True)

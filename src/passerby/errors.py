@@ -103,10 +103,12 @@ def of_disk(error: BaseException, path: str | Path = "", hidden: str = "") -> Ba
     """
     found = next(_of_system(error), None)
     if found is None:
-        if not (path and _is_of_library(error)):
+        named = str(error.filename) if isinstance(error, OSError) and error.filename else ""
+        its_own = named == str(path) or (hidden and named.startswith(hidden))
+        if not path or not (its_own or _is_of_library(error)):
             return None
-        why = (str(error).strip() or type(error).__name__).splitlines()[0]
-        return BadInput(f"{path}: could not be written ({why}); {_free(path)}")
+        why = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+        return BadInput(f"{path}: could not be written ({why.splitlines()[0]}); {_free(path)}")
     code, name = found
     other = name and code not in _OF_WRITING and not (hidden and name.startswith(hidden))
     place = name if other or not path else str(path)
@@ -135,8 +137,9 @@ def _is_of_library(error: BaseException) -> bool:
 
 
 def _free(path: str | Path) -> str:
-    """What is free on the disk of a file, which need not be there."""
-    folder = next((place for place in Path(path).absolute().parents if place.is_dir()), Path("/"))
+    """What is free on the disk of a file or folder, which need not be there."""
+    places = (Path(path).absolute(), *Path(path).absolute().parents)
+    folder = next((place for place in places if place.is_dir()), Path("/"))
     return f"{shutil.disk_usage(folder).free >> 20:,} MB are free there"
 
 

@@ -51,7 +51,7 @@ def require_outputs() -> None:
 
 def _outputs(name: str) -> Iterator[str]:
     """The outputs of a stage that DVC caches, as dvc.yaml writes them: with `${...}`."""
-    stage = yaml.safe_load(Path("dvc.yaml").read_text())["stages"][name]
+    stage = yaml.safe_load(Path("dvc.yaml").read_text()).get("stages", {}).get(name, {})
     for output in stage.get("do", stage).get("outs", []):
         if isinstance(output, str):
             yield output

@@ -75,7 +75,12 @@ def real_file(path: str | Path) -> Path:
     Raises:
         BadInput: a folder or a device stands there, or a link to one, or a link to nowhere.
     """
-    target, asked = Path(path), f"{path}"
+    with written_to(path):
+        return _real_file(Path(path))
+
+
+def _real_file(path: Path) -> Path:
+    target, asked = path, f"{path}"
     for _ in range(_LINKS):
         if not target.is_symlink() or _IN_CACHE.search(os.path.realpath(target)):
             break
@@ -84,19 +89,18 @@ def real_file(path: str | Path) -> Path:
         if target.is_relative_to("/proc"):  # /dev/stdout
             raise BadInput(f"{asked}, which is no file that can be replaced; name a file")
     else:
-        target = Path(path)  # looking at what it is ends with the system's error
-    if target != Path(path) and not target.parent.is_dir():
+        target = path  # looking at what it is ends with the system's error
+    if target != path and not target.parent.is_dir():
         raise BadInput(f"{asked}, whose folder does not exist; make it, or name another file")
     _require_regular(target, asked)
     return target
 
 
 def _require_regular(target: Path, asked: str) -> None:
-    with written_to(target):
-        try:
-            mode = target.stat().st_mode
-        except FileNotFoundError:
-            return
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        return
     if stat.S_ISDIR(mode):
         raise BadInput(f"{asked}: a folder stands where a file was wanted; name a file")
     if not stat.S_ISREG(mode):
@@ -120,14 +124,25 @@ def require_folder(path: str | Path) -> None:
     Raises:
         BadInput: a file stands there or above it, or the disk or its rights do not allow it.
     """
-    folder = Path(path)
-    with written_to(folder):
-        while not os.path.lexists(folder) and folder != folder.parent:
+    folder = Path(path).absolute()
+    with written_to(path):
+        while not _is_there(folder):
             folder = folder.parent
+    shown = Path(path) if folder == Path(path).absolute() else folder
+    with written_to(shown, hidden=f"{folder}/"):
         if not folder.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, "", str(folder))
+            raise NotADirectoryError(errno.ENOTDIR, "", str(shown))
         with tempfile.TemporaryFile(dir=folder) as trial:
             trial.write(bytes(4096))
+
+
+def _is_there(path: Path) -> bool:
+    """As `os.path.lexists`, which holds a name that is too long for one that is free."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 @contextlib.contextmanager
