@@ -12,6 +12,7 @@ import pytest
 from passerby import graph
 from passerby.errors import BadInput
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parent.parent
 PIPELINE = """
 stages:
@@ -71,7 +72,6 @@ def of_stage(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     graph.require_outputs()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("link", ["data", "data/made"])
 def test_a_link_to_another_disk_is_refused_before_work_and_the_advice_works(
     link: str, project: Path, tmp_path: Path
@@ -84,7 +84,8 @@ def test_a_link_to_another_disk_is_refused_before_work_and_the_advice_works(
     refused = said("dvc", "repro", "one@bonn", code=255)
     assert f"passerby: {link}: a link to {disk / 'folder'}, outside the git repository" in refused
     assert list((disk / "folder").rglob("*")) == []
-    assert (advice := f"dvc cache dir --local {disk / 'dvc-cache'}") in refused
+    advice = f"dvc cache dir --local {disk / 'dvc-cache'}"
+    assert advice in refused
     (project / link).unlink()
     said(*advice.split())
     (disk / "scratch").mkdir()
@@ -94,13 +95,14 @@ def test_a_link_to_another_disk_is_refused_before_work_and_the_advice_works(
     assert len(list((disk / "dvc-cache").rglob("*/md5/*/*"))) == 1
 
 
-@pytest.mark.slow
 def test_an_output_in_git_is_refused_before_work(project: Path) -> None:
     said("dvc", "repro")
     said("git", "add", "-f", "data/results/moco-0-cuhk/a.npz")
     said("dvc", "repro", "-s", "-f", "two@moco-market", "one@bonn")
     refused = said("dvc", "repro", "-s", "-f", "two@moco-cuhk", code=255)
-    assert "passerby: data/results/moco-0-cuhk/a.npz: in git, and an output of this stage" in refused
+    assert (
+        "passerby: data/results/moco-0-cuhk/a.npz: in git, and an output of this stage" in refused
+    )
     said("git", "rm", "-q", "-r", "--cached", "data/results/moco-0-cuhk/a.npz")
     said("dvc", "repro", "-s", "-f", "two@moco-cuhk")
 
@@ -138,26 +140,26 @@ def test_a_cache_that_cannot_be_written_is_refused(
         of_stage("one@bonn", monkeypatch)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("shut", "wanted"),
-    [
-        ("dvc.lock", "dvc.lock: cannot be written, and DVC writes it after the stage"),
-        ("data/made", "data/made: no right to do that (Permission denied)"),
-        (".dvc/cache/files/md5/15", "cache/files/md5/15: DVC's cache, where you may not write"),
-        (".dvc/cache/files/md5", ".dvc/cache/files/md5: no right to do that (Permission denied)"),
-    ],
-)
-def test_missing_rights_are_refused_before_work(shut: str, wanted: str, project: Path) -> None:
+SHUT = {
+    "dvc.lock": "dvc.lock: cannot be written, and DVC writes it after the stage",
+    "data/made": "data/made: no right to do that (Permission denied)",
+    ".dvc/cache/files/md5/15": "cache/files/md5/15: DVC's cache, where you may not write",
+    ".dvc/cache/files/md5": ".dvc/cache/files/md5: no right to do that (Permission denied)",
+}
+
+
+def test_missing_rights_are_refused_before_work(project: Path) -> None:
     needs.require("the command 'setpriv'")
-    said("dvc", "repro")
+    said("dvc", "repro", "one@bonn")
     (project / ".dvc" / "cache" / "files" / "md5" / "15").mkdir(exist_ok=True)
-    (project / shut).chmod(0o500)
     bare = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
-    env = ["env", "DVC_STAGE=one@bonn", sys.executable, "stage.py", "new/file"]
-    assert wanted in said(*bare, *env, code=2)
+    stage = ["env", "DVC_STAGE=one@bonn", sys.executable, "stage.py", "new/file"]
+    for name, wanted in SHUT.items():
+        (project / name).chmod(0o500)
+        assert wanted in said(*bare, *stage, code=2)
+        (project / name).chmod(0o700)
     assert not (project / "new").exists()
-    (project / shut).chmod(0o700)
+    said(*bare, *stage)
 
 
 def test_stages_that_the_file_does_not_have_are_asked_nothing(

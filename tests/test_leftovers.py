@@ -73,7 +73,7 @@ def test_only_scratch_is_removed(project: Path) -> None:
     mine.mkdir()
     (project / "data").mkdir()
     for path in (mine, project / "data", project / "scratch", project / "scratch" / "crop"):
-        with pytest.raises(BadInput, match="no folder of .*scratch; 'passerby scratch' lists"):
+        with pytest.raises(BadInput, match=r"no folder of .*scratch; 'passerby scratch' lists"):
             leftovers.removed(project / "scratch", [path])
     leftovers.removed(project / "scratch")
     assert mine.is_dir()

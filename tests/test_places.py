@@ -161,6 +161,16 @@ def test_a_file_that_cannot_be_read_while_another_is_written_is_the_one_that_is_
     assert str(refused.value).startswith(f"{tmp_path / 'source'}: no right to do that")
 
 
+def test_a_name_of_ours_is_in_no_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in (Path("a"), tmp_path / "a"):
+        with pytest.raises(BadInput) as refused, files.written_whole(path) as beside:
+            raise PermissionError(errno.EACCES, "Permission denied", str(beside))
+        assert str(refused.value).startswith(f"{path}: no right to do that (Permission denied)")
+
+
 def test_a_bug_inside_a_write_stays_a_bug(tmp_path: Path) -> None:
     with pytest.raises(KeyError), files.written_whole(tmp_path / "a"):
         raise KeyError("b")
@@ -334,6 +344,6 @@ def test_a_folder_that_is_a_link_is_emptied_where_it_leads_to(tmp_path: Path) ->
 def test_a_full_map_of_lmdb_is_a_refusal_only_where_a_file_is_written(tmp_path: Path) -> None:
     full = lmdb.MapFullError("mdb_put: MDB_MAP_FULL")
     assert errors.of_disk(full) is None
-    with pytest.raises(BadInput, match=r"a: could not be written \(mdb_put: MDB_MAP_FULL\)"):
-        with places.written_to(tmp_path / "a"):
-            raise full
+    said = r"a: could not be written \(mdb_put: MDB_MAP_FULL\)"
+    with pytest.raises(BadInput, match=said), places.written_to(tmp_path / "a"):
+        raise full

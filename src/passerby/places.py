@@ -159,29 +159,29 @@ def part_of(target: Path, path: str | Path) -> Iterator[Path]:
     Raises:
         BadInput: the disk does not take it (`written_to`).
     """
-    hidden = f"{target.parent}/."
-    with written_to(path, hidden):
-        folder, lock = _claim(target)
+    name = target.name
+    if len(os.fsencode(name)) > _NAME_BYTES:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()
+    beside = target.with_name(f".{name}")
+    with written_to(path, hidden=str(beside)):
+        folder, lock = _claim(beside)
     try:
-        with written_to(path, hidden):
+        with written_to(path, hidden=str(beside)):
             yield folder / _PART
     finally:
-        _empty(folder)
-        # The lock last: from then on, the folder may be another's.
-        (folder / _LOCK).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
+            _empty(folder)
+            # The lock last: from then on, the folder may be another's.
+            (folder / _LOCK).unlink()
             folder.rmdir()
         lock.close()
 
 
-def _claim(target: Path) -> tuple[Path, IO[str]]:
-    """The first folder beside `target` that no other process is at, and its lock."""
-    name = target.name
-    if len(os.fsencode(name)) > _NAME_BYTES:
-        name = hashlib.sha256(os.fsencode(name)).hexdigest()
-    number, folder = 0, target.with_name(f".{name}.part")
+def _claim(beside: Path) -> tuple[Path, IO[str]]:
+    """The first folder of a name that no other process is at, and its lock."""
+    number, folder = 0, Path(f"{beside}.part")
     while (lock := _claimed(folder)) is None:
-        number, folder = number + 1, target.with_name(f".{name}.{number + 1}.part")
+        number, folder = number + 1, Path(f"{beside}.{number + 1}.part")
     return folder, lock
 
 
