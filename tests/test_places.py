@@ -161,9 +161,7 @@ def test_a_file_that_cannot_be_read_while_another_is_written_is_the_one_that_is_
     assert str(refused.value).startswith(f"{tmp_path / 'source'}: no right to do that")
 
 
-def test_a_name_of_ours_is_in_no_message(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_name_of_ours_is_in_no_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for path in (Path("a"), tmp_path / "a"):
         with pytest.raises(BadInput) as refused, files.written_whole(path) as beside:

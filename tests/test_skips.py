@@ -159,7 +159,7 @@ import sysconfig
 def test_dvc_and_python() -> None:
     scripts = sysconfig.get_path("scripts")
     assert shutil.which("dvc") == f"{scripts}/dvc"
-    found = subprocess.run("command -v dvc python", shell=True, capture_output=True, text=True)
+    found = subprocess.run("command -v dvc; command -v python", shell=True, capture_output=True, text=True)
     assert found.stdout.split() == [f"{scripts}/dvc", f"{scripts}/python"]
 """
 
