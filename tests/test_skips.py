@@ -159,7 +159,8 @@ import sysconfig
 def test_dvc_and_python() -> None:
     scripts = sysconfig.get_path("scripts")
     assert shutil.which("dvc") == f"{scripts}/dvc"
-    found = subprocess.run("command -v dvc; command -v python", shell=True, capture_output=True, text=True)
+    asked = "command -v dvc; command -v python"
+    found = subprocess.run(asked, shell=True, capture_output=True, text=True)
     assert found.stdout.split() == [f"{scripts}/dvc", f"{scripts}/python"]
 """
 
