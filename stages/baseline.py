@@ -5,7 +5,7 @@ python stages/baseline.py NAME
 
 import sys
 
-from passerby import errors, settings
+from passerby import graph, settings
 from passerby.baselines import attributes
 from passerby.datasets import index
 from passerby.errors import BadInput
@@ -31,4 +31,4 @@ def main(*arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main, *sys.argv[1:])
+    graph.run(main, *sys.argv[1:])

@@ -5,7 +5,7 @@ python stages/benchmark.py NAME
 
 import sys
 
-from passerby import errors, settings
+from passerby import graph, settings
 from passerby.datasets import index
 
 
@@ -15,4 +15,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main, *sys.argv[1:])
+    graph.run(main, *sys.argv[1:])

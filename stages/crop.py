@@ -5,7 +5,7 @@ python stages/crop.py
 
 from pathlib import Path
 
-from passerby import errors, settings
+from passerby import graph, settings
 from passerby.crops.build import build
 
 
@@ -17,4 +17,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    graph.run(main)

@@ -5,7 +5,7 @@ python stages/crossvalidate.py INIT RECIPE
 
 import sys
 
-from passerby import errors, settings
+from passerby import graph, settings
 from passerby.finetune.crossvalidation import crossvalidate
 from passerby.finetune.job import Job
 
@@ -28,4 +28,4 @@ def main(init: str, recipe: str) -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main, *sys.argv[1:])
+    graph.run(main, *sys.argv[1:])

@@ -3,7 +3,7 @@
 python stages/detect.py
 """
 
-from passerby import errors, settings
+from passerby import graph, settings
 from passerby.video.detect import detect
 
 
@@ -19,4 +19,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    graph.run(main)

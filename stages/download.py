@@ -3,7 +3,7 @@
 python stages/download.py
 """
 
-from passerby import errors, settings
+from passerby import graph, settings
 from passerby.video.download import download
 
 
@@ -13,4 +13,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    graph.run(main)

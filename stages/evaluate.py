@@ -5,7 +5,7 @@ python stages/evaluate.py MODEL SET
 
 import sys
 
-from passerby import errors, files, judging, settings
+from passerby import files, graph, judging, settings
 from passerby.datasets import index
 from passerby.evaluation import results
 from passerby.models.embedder import Embedder
@@ -26,4 +26,4 @@ def main(model: str, name: str) -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main, *sys.argv[1:])
+    graph.run(main, *sys.argv[1:])

@@ -5,7 +5,7 @@ python stages/finetune.py INIT RECIPE PERCENT SEED
 
 import sys
 
-from passerby import errors, settings
+from passerby import graph, settings
 from passerby.finetune import run
 from passerby.finetune.job import Job
 
@@ -29,4 +29,4 @@ def main(init: str, recipe: str, percent: str, seed: str) -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main, *sys.argv[1:])
+    graph.run(main, *sys.argv[1:])

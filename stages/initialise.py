@@ -5,7 +5,7 @@ python stages/initialise.py START
 
 import sys
 
-from passerby import errors, settings
+from passerby import graph, settings
 from passerby.models import starts
 from passerby.text import say
 
@@ -17,4 +17,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main, *sys.argv[1:])
+    graph.run(main, *sys.argv[1:])

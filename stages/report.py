@@ -3,7 +3,7 @@
 python stages/report.py
 """
 
-from passerby import errors, settings
+from passerby import graph, settings
 from passerby.report.write import report
 from passerby.text import say
 
@@ -14,4 +14,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    graph.run(main)

@@ -5,7 +5,7 @@ python stages/transfer.py ARM
 
 import sys
 
-from passerby import errors, settings
+from passerby import graph, settings
 from passerby.models import starts
 from passerby.text import say
 
@@ -17,4 +17,4 @@ def main(arm: str) -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main, *sys.argv[1:])
+    graph.run(main, *sys.argv[1:])

@@ -5,7 +5,7 @@ python stages/unlabelled.py INIT
 
 import sys
 
-from passerby import errors, settings
+from passerby import graph, settings
 from passerby.models import as_is
 
 
@@ -16,4 +16,4 @@ def main(init: str) -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main, *sys.argv[1:])
+    graph.run(main, *sys.argv[1:])

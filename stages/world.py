@@ -6,7 +6,7 @@ python stages/world.py CITY
 import sys
 from pathlib import Path
 
-from passerby import errors, settings
+from passerby import graph, settings
 from passerby.world.city import draw_city
 
 
@@ -15,4 +15,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    errors.run(main, *sys.argv[1:])
+    graph.run(main, *sys.argv[1:])

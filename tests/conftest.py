@@ -7,6 +7,8 @@ are written for CPUs; those with two processes would fail on a machine with one 
 import os
 import subprocess
 import sys
+import sysconfig
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,8 @@ sys.path.append(str(ROOT / "tests" / "plugins"))
 import needs  # noqa: E402
 
 torch.set_num_threads(1)
+# Tests start dvc, and dvc starts python: both are those of this environment, whatever PATH was.
+os.environ["PATH"] = os.pathsep.join((sysconfig.get_path("scripts"), os.environ.get("PATH", "")))
 ACCOUNT_FOR_SKIPS = "PASSERBY_ACCOUNT_FOR_SKIPS"
 """Environment: if set, skipped tests are listed; pytest fails if a skipped test had its need."""
 
@@ -78,3 +82,20 @@ def realdata(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stdout=subprocess.DEVNULL,
     )
     return target
+
+
+@pytest.fixture
+def disk_of(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Mount a disk of a size such as `64k`, where this may be mounted; `True`: read-only."""
+    needs.require("the right to mount a disk")
+    folder = tmp_path / "small"
+
+    def mounted(size: str, read_only: bool = False) -> Path:
+        folder.mkdir()
+        options = f"size={size}" + (",ro" if read_only else "")
+        mount = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        subprocess.run(mount, check=True)
+        return folder
+
+    yield mounted
+    subprocess.run(["umount", str(folder)], check=True)

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ def passerby(*arguments: object, code: int = 0, folder: Path = ROOT) -> str:
     [
         ["profile"], ["clip"], ["crops"], ["crops", "info"], ["crops", "show"], ["crops", "verify"],
         ["crops", "export"], ["extract"], ["adopt"], ["export"], ["calibrate"], ["embed"],
-        ["evaluate"], ["record"], ["plot"], [],
+        ["evaluate"], ["record"], ["plot"], ["scratch"], [],
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -123,3 +124,37 @@ def test_the_public_names_are_looked_up_when_used() -> None:
     )
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = package.nothing
+
+
+def called(*words: object) -> None:
+    asked = vars(cli.parser().parse_args([str(word) for word in words]))
+    asked.pop("verb")(**asked)
+
+
+def verbs(place: Path, name: str) -> list[tuple[object, ...]]:
+    """Verbs that write `place / name`; their inputs are not looked at before it is."""
+    file, model = place / name, place.parent / "model"
+    return [
+        ("embed", model, place.parent, "--out", file),
+        ("evaluate", place.parent / "x.npz", "--out", file / "deep"),
+        ("evaluate", place.parent / "x.npz", "--pictures", file / "deep"),
+        ("adopt", place.parent / "x.npz", file / "deep"),
+        ("extract", place.parent / "x.npz", file / "deep"),
+        ("profile", "tiny", "--folder", ROOT / "profiles", "--out", file),
+    ]
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_what_cannot_be_written_is_refused_before_anything_is_read(
+    number: int, tmp_path: Path, disk_of: Callable[..., Path]
+) -> None:
+    (tmp_path / "x.npz").write_text("no features")
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(BadInput, match="a file stands where a folder was wanted"):
+        called(*verbs(tmp_path / "notes", "a")[number])
+    assert (tmp_path / "notes").read_text() == "mine"
+    full = disk_of("8k")
+    (full / "a").write_bytes(bytes(8192))
+    with pytest.raises(BadInput, match=r"the disk is full|a file stands where"):
+        called(*verbs(full, "b")[number])
+    assert os.listdir(full) == ["a"]

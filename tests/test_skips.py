@@ -149,3 +149,26 @@ def test_no_test_skips_without_naming_its_need():
         and "needs" not in line
     ]
     assert found == []
+
+
+FINDS_DVC = """
+import shutil
+import subprocess
+import sysconfig
+
+def test_dvc_and_python() -> None:
+    scripts = sysconfig.get_path("scripts")
+    assert shutil.which("dvc") == f"{scripts}/dvc"
+    asked = "command -v dvc; command -v python"
+    found = subprocess.run(asked, shell=True, capture_output=True, text=True)
+    assert found.stdout.split() == [f"{scripts}/dvc", f"{scripts}/python"]
+"""
+
+
+@pytest.mark.slow
+def test_tests_find_the_dvc_of_their_own_environment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    code, said = run(folder, FINDS_DVC)
+    assert code == 0, said

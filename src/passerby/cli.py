@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from passerby import errors
+from passerby import errors, leftovers
 from passerby.errors import BadInput
 from passerby.text import line, say
 
@@ -47,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     _add_evaluate(verbs)
     _add_record(verbs)
     _add_plot(verbs)
+    leftovers.arguments(_verb(verbs, leftovers.scratch, "scratch"))
     return top
 
 
@@ -316,13 +317,15 @@ def evaluate(
     pictures: Path | None,
 ) -> None:
     """Evaluate features with their labels, or a model on a benchmark: mAP, CMC, mINP, ROC."""
-    from passerby import judging, settings
+    from passerby import judging, places, settings
     from passerby.datasets import index
     from passerby.evaluation import results
     from passerby.models.embedder import Embedder
 
     if not what.exists():
         raise BadInput(f"{what}: no such file or folder")
+    for folder in filter(None, (out, pictures)):
+        places.require_folder(folder)
     benchmark, trials = None, list[Any]()
     if what.is_dir() and not (what / "query").is_dir():
         decided = "a model, whose card and set decide that"

@@ -18,7 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from passerby import leftovers, places
 from passerby.errors import BadInput
+from passerby.leftovers import root as scratch_root
 from passerby.text import say
 
 MAX_NAME_BYTES = 200
@@ -46,22 +48,21 @@ def fault_of_name(name: str) -> str:
 
 @contextlib.contextmanager
 def written_whole(path: str | Path) -> Iterator[Path]:
-    """Yield a name beside `path` to write to; on success it becomes `path`, else it is removed.
+    """Yield a name to write to; on success the file becomes `path`, else it is removed.
 
     The data are on the disk before the name is: after a power cut `path` is the old file or the
-    whole new one.
+    whole new one. Of two that write one file at the same time, the last to end gives it.
+
+    Raises:
+        BadInput: no file can stand there (`places.real_file`), or the disk does not take it.
     """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.part")
-    beside.unlink(missing_ok=True)  # of a run that was killed
-    try:
+    target = places.real_file(path)
+    places.make_folder(target.parent)
+    with places.part_of(target, path) as beside:
         yield beside
         with open(beside, "rb") as file:
             os.fsync(file.fileno())
         os.replace(beside, target)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -107,17 +108,43 @@ def fingerprint(value: Any) -> str:
 
 
 def empty_folder(path: str | Path) -> Path:
-    """Make `path` an empty folder, removing what was there."""
-    folder = Path(path)
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+    """Make `path` an empty folder, removing what was there.
+
+    Raises:
+        BadInput: something that is no folder stands there, or the disk does not allow it.
+    """
+    folder = places.make_folder(path)
+    with places.written_to(folder):
+        for child in folder.iterdir():
+            if child.is_dir() and not child.is_symlink():
+                shutil.rmtree(child)
+            else:
+                child.unlink()
     return folder
 
 
-def scratch_root() -> Path:
-    """Where scratch lies: under the real repository, also in DVC's temporary copies of it."""
-    return Path(os.environ.get("DVC_ROOT", ".")) / "scratch"
+def put_folder(made: Path, out: str | Path) -> None:
+    """Put a finished folder, whole, in the place of what was at `out`; `made` stays.
+
+    A run that is killed here finds it again.
+
+    Raises:
+        BadInput: something that is no folder stands there, or the disk does not take it.
+    """
+    target = Path(os.path.realpath(out))
+    places.make_folder(target.parent)
+    with places.part_of(target, out) as beside:
+        shutil.copytree(made, beside, copy_function=linked)
+        empty_folder(target).rmdir()
+        os.rename(beside, target)
+
+
+def linked(source: str | Path, target: str | Path) -> None:
+    """Give a file a second name, or copy it where that is another disk's."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 @contextlib.contextmanager
@@ -127,6 +154,9 @@ def scratch(stage: str, contract: Any) -> Iterator[Path]:
     A killed `dvc` leaves its command running. A second run then finds the folder locked: it waits
     until the first has ended, says so, and goes on from what is there.
 
+    Folders of the same stage and other contracts, which runs that did not end left there, are named
+    on stderr with their size and age (`passerby.leftovers`).
+
     Args:
         stage: Name of the stage, e.g. `pretrain@moco`.
         contract: Everything that decides the result, JSON-able; its fingerprint names the folder.
@@ -134,7 +164,8 @@ def scratch(stage: str, contract: Any) -> Iterator[Path]:
     folder = scratch_root() / stage / fingerprint(contract)
     lock_path = folder.with_suffix(".lock")
     with _locked(lock_path, stage):
-        folder.mkdir(exist_ok=True)
+        places.make_folder(folder)
+        leftovers.tell(stage, folder)
         yield folder
         shutil.rmtree(folder)
         # Unlinked while held: who waits for it sees another inode and takes a new lock.
@@ -158,14 +189,15 @@ def _locked(path: Path, stage: str) -> Iterator[None]:
                 _say(stage, f"process {holder} of an earlier run is still at this; waiting for it")
                 said = True
             fcntl.flock(file, fcntl.LOCK_EX)
-        if _same_file(file.fileno(), path):
+        if places.same_file(file.fileno(), path):
             break
         file.close()
     if said:
         _say(stage, "it has ended; going on")
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
+    with places.written_to(path):
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
     try:
         yield
     finally:
@@ -175,18 +207,13 @@ def _locked(path: Path, stage: str) -> Iterator[None]:
 def _opened(path: Path) -> IO[str]:
     """Open the lock file; closing it is what frees the lock."""
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):  # a holder that ended removed the folder
+        places.make_folder(path.parent)
+        with (
+            places.written_to(path),
+            contextlib.suppress(FileNotFoundError),  # a holder that ended removed the folder
+        ):
             return open(path, "a+")
 
 
 def _say(stage: str, text: str) -> None:
     say(f"{stage}: {text}", sys.stderr)
-
-
-def _same_file(descriptor: int, path: Path) -> bool:
-    """Whether the open file is still the one that bears the name."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except FileNotFoundError:
-        return False

@@ -270,6 +270,6 @@ def test_a_full_disk_is_named_and_leaves_nothing(disk_of):
         for name in "abcd":
             writer.add(make_source(f"de+bonn+{name}", count=1000))
     message = str(error.value)
-    assert message.startswith(f"{small_disk / 'crops.lmdb'}: could not be written (mdb_")
-    assert "0 MB are free on its disk: make room and run again" in message
+    assert message.startswith(f"{small_disk / 'crops.lmdb'}: the disk is full or failed (")
+    assert "make room and run again; 0 MB are free there" in message
     assert list(small_disk.iterdir()) == []

@@ -17,6 +17,8 @@ def main(folder: Path) -> None:
     what = (folder / "do").read_text()
     if what == "refuse":
         raise BadInput("found a horse, wanted a cow; ask the farmer")
+    if what == "fill":
+        (folder / "big").write_bytes(bytes(10_000_000))
     if what == "crash" and rank == "1":
         os.kill(os.getpid(), signal.SIGKILL)
     if what == "wait":

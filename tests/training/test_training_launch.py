@@ -148,6 +148,16 @@ def test_a_workers_refusal_is_raised_by_the_launcher_and_forgotten_by_the_next_r
 
 
 @pytest.mark.slow
+def test_workers_that_fill_the_disk_can_still_say_so(disk_of):
+    disk = disk_of("200k")
+    with pytest.raises(BadInput) as refused:
+        torchrun(disk, "fill")
+    assert str(refused.value) == (
+        "an output: the disk is full (No space left on device); make room and run again"
+    )
+
+
+@pytest.mark.slow
 def test_a_killed_worker_ends_the_other_and_the_launcher(tmp_path):
     with pytest.raises(launch.WorkersFailed) as failed:
         torchrun(tmp_path, "crash")

@@ -19,7 +19,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from shutil import disk_usage
 from typing import Any
 
 import cv2
@@ -48,27 +47,9 @@ def writing(path: str | Path) -> Iterator["StoreWriter"]:
     Raises:
         BadInput: the disk does not take it.
     """
-    with (
-        files.written_whole(path) as beside,
-        _disk_named(Path(path)),
-        closing(StoreWriter(beside)) as writer,
-    ):
+    with files.written_whole(path) as beside, closing(StoreWriter(beside)) as writer:
         yield writer
         writer.finish()
-
-
-@contextmanager
-def _disk_named(path: Path) -> Iterator[None]:
-    """Turn LMDB's errors of writing into a refusal."""
-    try:
-        yield
-    except lmdb.Error as error:
-        # A disk that fills up in the middle of a write reaches LMDB as an input/output error.
-        free_mb = disk_usage(path.parent).free >> 20
-        raise BadInput(
-            f"{path}: could not be written ({error}); {free_mb:,} MB are free on its disk: "
-            "make room and run again, finished sources are kept"
-        ) from None
 
 
 class StoreWriter:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from passerby import files
+from passerby import files, places
 from passerby.crops import montage, names
 from passerby.crops.store import CropStore
 from passerby.errors import BadInput
@@ -91,9 +91,8 @@ def export(path: str | Path, folder: str | Path) -> str:
             outside it or where another one lies.
     """
     store, target = CropStore(path), Path(folder)
-    if target.exists() and any(target.iterdir()):
+    if any(places.make_folder(target).iterdir()):
         raise BadInput(f"{folder}: not empty; name a new folder")
-    target.mkdir(parents=True, exist_ok=True)
     inside, folders = target.resolve(), set[Path]()
     lines = ["path\tcrop\ttrack\tcamera\tx1\ty1\tx2\ty2"]
     with Progress("export", len(store), "crops") as progress:
@@ -128,7 +127,7 @@ def _put(target: Path, name: str, jpeg: bytes, folders: set[Path]) -> None:
                 raise BadInput(f"{path}: outside {target}, so not written; get the store anew")
             path.parent.mkdir(parents=True, exist_ok=True)
             folders.add(path.parent)
-        with path.open("xb") as file:
+        with path.open("xb") as file, places.written_to(path):
             file.write(jpeg)
 
 

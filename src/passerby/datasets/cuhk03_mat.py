@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from passerby import places
 from passerby.datasets import cuhk03, cuhk03_testsets
 from passerby.errors import BadInput, listing
 from passerby.progress import Progress
@@ -45,6 +46,7 @@ def extract(path: Path, out: Path) -> dict[str, int]:
     table = out / cuhk03_testsets.NAME
     if table.exists():
         raise BadInput(f"{table}: extracted already; name a new folder")
+    places.require_folder(out)
     with _opened(path) as file:
         test_sets = _test_sets(file)
         counts = {boxes: _write(_pictures(file, boxes), out / boxes) for boxes in BOXES}
@@ -76,10 +78,11 @@ def _opened(path: Path) -> Any:
 
 def _write(pictures: Iterator[tuple[str, np.ndarray]], folder: Path) -> int:
     """Write pictures into a folder, and count them."""
-    folder.mkdir(parents=True, exist_ok=True)
+    places.make_folder(folder)
     with Progress(f"extract {folder.name}", None, "pictures") as progress:
         for name, picture in pictures:
-            Image.fromarray(picture).save(folder / name)
+            with places.written_to(folder / name):
+                Image.fromarray(picture).save(folder / name)
             progress.step()
     return progress.done
 

@@ -4,7 +4,6 @@ A ResNet with a BatchNorm neck is `passerby.models`' own; networks that fast-rei
 (IBN, non-local, GeM, MGN, ResNeSt, ViT) become ONNX networks, which run without fast-reid.
 """
 
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -150,10 +149,5 @@ def move(folder: Path, out: str | Path) -> ModelCard:
         Its card.
     """
     card = artifact.read_card(folder)
-    beside = Path(f"{out}.partial")
-    shutil.rmtree(beside, ignore_errors=True)
-    # Copied: scratch may lie on another file system.
-    shutil.copytree(folder, beside)
-    files.empty_folder(out).rmdir()
-    os.replace(beside, out)
+    files.put_folder(folder, out)
     return card

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from passerby import seeds
+from passerby import files, seeds
 from passerby.datasets.index import Benchmark
 from passerby.errors import BadInput
 from passerby.models.artifact import ModelCard
@@ -134,5 +134,6 @@ class Best:
     def offer(self, row: dict[str, float], weights: Mapping[str, Tensor]) -> None:
         """Keep the weights if their mAP is above all before (row C4: also those before a kill)."""
         if not self.row or row["map"] > self.row["map"]:
-            torch.save(dict(weights), self.path)
+            with files.written_whole(self.path) as beside, open(beside, "wb") as file:
+                torch.save(dict(weights), file)
             self.row = row

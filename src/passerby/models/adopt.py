@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from passerby import files
+from passerby import files, places
 from passerby.errors import BadInput
 from passerby.models import artifact, export
 from passerby.models.artifact import Interpolation, ModelCard
@@ -66,12 +66,13 @@ def adopt(
             49.7 by OpenCV, 50.0 by Pillow; the mAP of another 74.9 bilinear, 74.4 bicubic.
 
     Raises:
-        BadInput: the file is missing, is no network, does not take pictures of this size, or says
-            something else of itself than the caller does.
+        BadInput: `folder` cannot be written; the file is missing, is no network, does not take
+            pictures of this size, or says something else of itself than the caller does.
     """
     path = Path(onnx_path)
     if not path.is_file():
         raise BadInput(f"{onnx_path}: no such file")
+    places.require_folder(folder)
     asked = {
         "height_px": height_px,
         "width_px": width_px,

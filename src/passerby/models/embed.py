@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from passerby import files
+from passerby import files, places
 from passerby.errors import BadInput, listing
 from passerby.models.embedder import BATCH, THREADS, Embedder
 
@@ -34,8 +34,9 @@ def embed(
         The number of pictures.
 
     Raises:
-        BadInput: the model, the source or a picture cannot be used.
+        BadInput: `out` cannot be written; the model, the source or a picture cannot be used.
     """
+    places.require_file(out)
     embedder = Embedder.load(model)
     root, names = pictures(source)
     features = embedder.embed_files([root / name for name in names], batch, flip, threads)

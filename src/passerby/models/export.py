@@ -22,7 +22,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from passerby import files, seeds
+from passerby import files, places, seeds
 from passerby.errors import BadInput, listing
 from passerby.models import artifact, networks
 from passerby.models.artifact import Interpolation, ModelCard
@@ -164,6 +164,7 @@ def to_onnx(module: nn.Module, statement: Statement, out: str | Path) -> Checked
     """
     if Path(out).suffix != ".onnx" or Path(out).is_dir():
         raise BadInput(f"{out}: a file was wanted whose name ends in .onnx")
+    places.require_file(out)
     height_px, width_px = statement.height_px, statement.width_px
     try:
         written = _traced(module.eval(), height_px, width_px)

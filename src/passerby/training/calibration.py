@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from passerby import places
 from passerby.datasets.index import Benchmark, Items
 from passerby.errors import BadInput
 from passerby.evaluation import thresholds
@@ -67,5 +68,6 @@ def calibrate_on(model: str | Path, benchmark: Benchmark, threads: int) -> Model
             f"{model}: was trained on '{benchmark.name}', whose people it knows too well; choose "
             "another set, or hold people out of training (finetune.validation.folds)"
         )
+    places.require_file(Path(model) / artifact.CARD)
     who = f"{benchmark.name}: its training people"
     return calibrate(model, benchmark.split("train"), benchmark.protocol, who, threads)

@@ -8,7 +8,7 @@ bytes as after a run that nobody disturbed. It holds no times and no rates.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from passerby import files
+from passerby import files, places
 
 
 class History:
@@ -36,7 +36,10 @@ class History:
         """Add a row; numbers have six significant digits."""
         line = "\t".join(_shown(row[name]) for name in self.columns) + "\n"
         self.text += line
-        with open(self.path, "a", encoding="utf-8", newline="\n") as file:
+        with (
+            places.written_to(self.path),
+            open(self.path, "a", encoding="utf-8", newline="\n") as file,
+        ):
             file.write(line)
 
 

@@ -9,6 +9,8 @@ Nothing outlives the launcher: torchrun dies with it, and the workers with torch
 """
 
 import contextlib
+import fcntl
+import json
 import os
 import re
 import signal
@@ -20,11 +22,13 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from passerby import files
-from passerby.errors import STOPPED, BadInput, PasserbyError, Stopped
+from passerby import files, places
+from passerby.errors import STOPPED, BadInput, PasserbyError, Stopped, of_disk
 from passerby.parallel import die_with_parent
 
 OUTCOME = "outcome.json"
+_OUTCOME_BYTES = 4096
+"""What the launcher keeps free for an outcome: a worker may end because the disk is full."""
 STOP = "stop"
 _LAUNCHER = "PASSERBY_LAUNCHER"
 """Environment: number of the process that launched."""
@@ -74,8 +78,9 @@ def torchrun(module: str, folder: Path, count: int, threads: int) -> None:
         BadInput: the workers refused something.
         WorkersFailed: one of them failed or was killed.
     """
-    for name in (OUTCOME, STOP):
-        (folder / name).unlink(missing_ok=True)
+    (folder / STOP).unlink(missing_ok=True)
+    with places.written_to(folder / OUTCOME):
+        (folder / OUTCOME).write_bytes(b" " * _OUTCOME_BYTES)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     # Without this, the workers would look for each other under the host's name, and wait for
     # minutes if that name cannot be resolved.
@@ -123,7 +128,7 @@ def _stop_requests(request: Path) -> Iterator[list[subprocess.Popen[bytes]]]:
 
 def _raise_outcome(path: Path, module: str, code: int) -> None:
     """Raise what the workers left, if they left anything or failed."""
-    if path.exists():
+    if path.read_bytes().strip():
         outcome = files.read_json(path)
         raise (Stopped if outcome["exit"] == STOPPED else BadInput)(outcome["message"])
     if code:
@@ -149,11 +154,22 @@ def _ended(main: Callable[[Path], None], folder: Path) -> int:
     try:
         main(folder)
     except PasserbyError as error:
-        if not (folder / OUTCOME).exists():
-            files.write_json(folder / OUTCOME, {"exit": error.exit_code, "message": str(error)})
-    except BaseException:
+        return _left(folder / OUTCOME, error)
+    except BaseException as error:
+        if fault := of_disk(error):
+            return _left(folder / OUTCOME, fault)
         traceback.print_exc()
         return 1
+    return 0
+
+
+def _left(path: Path, error: PasserbyError) -> int:
+    """Leave a refusal for the launcher, in the room that it kept, unless another worker did."""
+    with open(path, "r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not file.read().strip():
+            file.seek(0)
+            file.write(json.dumps({"exit": error.exit_code, "message": str(error)}).encode())
     return 0
 
 

@@ -7,8 +7,6 @@ by the next run.
 
 import contextlib
 import dataclasses
-import os
-import shutil
 import sys
 import threading
 from collections import Counter
@@ -209,8 +207,4 @@ def _deliver(rows: list[Row], fetched: Path, folder: Path) -> None:
     files.empty_folder(folder)
     for row in rows:
         if row.state == "ok":
-            source, target = fetched / f"{row.name}.mp4", folder / f"{row.name}.mp4"
-            try:
-                os.link(source, target)
-            except OSError:  # another file system
-                shutil.copyfile(source, target)
+            files.linked(fetched / f"{row.name}.mp4", folder / f"{row.name}.mp4")

@@ -1,6 +1,5 @@
 """A whole city: videos with detections and a list, three labelled sets, a manifest, a montage."""
 
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -61,8 +60,7 @@ def draw_city(world: World, name: str, out: Path) -> None:
             made / "manifest.json", {"format": FORMAT, "street": told, "counts": counts}
         )
         montage.write(made, made / "montage.jpg")
-        files.empty_folder(out).rmdir()
-        os.replace(made, out)
+        files.put_folder(made, out)
 
 
 def _parts(world: World, name: str) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from passerby import seeds
+from passerby import places, seeds
 from passerby.settings import World
 from passerby.world import attributes
 from passerby.world.camera import Camera, draw_camera
@@ -167,5 +167,8 @@ def _write(path: Path, image: np.ndarray, size: tuple[int, int] | None) -> None:
         image = cv2.resize(
             image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         )
-    done = cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), _OPTIONS[path.suffix])
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    done, data = cv2.imencode(path.suffix, bgr, _OPTIONS[path.suffix])
     assert done, path
+    with places.written_to(path):
+        path.write_bytes(data.tobytes())
