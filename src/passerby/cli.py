@@ -235,6 +235,7 @@ def calibrate(model: Path, name: str, params: Path) -> None:
     benchmark = index.build(name, read.benchmark(name))
     card = calibration.calibrate_on(model, benchmark, read.compute.threads)
     chosen = card.thresholds
+    print(benchmark.remarks())
     print(f"{model}: thresholds chosen on {chosen['chosen_on']} ({card.distance} distance)")
     for far, row in chosen["at_far"].items():
         print(f"  FAR {far}: accept at {row['distance']:g} and below; TAR {row['tar']:.2%} there")
@@ -340,6 +341,8 @@ def evaluate(
             what, queries, protocol or "market1501", distance or "cosine", rerank
         )
     print("\n\n".join(one.table() for one in (found, *trials)))
+    if benchmark:
+        print(benchmark.remarks())
     if out:
         results.write(out, found, arrays, {"model": what.name, "set": name or what.name}, trials)
     if pictures:
