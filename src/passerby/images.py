@@ -38,8 +38,9 @@ MOST_BYTES = 2**28
 MOST_PIXELS = 2**27
 """More than any camera gives; 384 MiB in RGB."""
 
-# Pillow warns from 89 million pixels on; `MOST_PIXELS` is the limit here.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# Pillow warns of damage and from 89 million pixels on, without a file's name. Here a picture is
+# read or refused.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -102,7 +103,7 @@ def decoded(data: bytes, name: str | Path) -> np.ndarray:
     try:
         with open_picture(io.BytesIO(data), formats=FORMATS) as picture:
             if picture.width * picture.height > MOST_PIXELS:
-                raise BadInput(_too_large(name, f"{picture.width} x {picture.height}"))
+                raise BadInput(_too_large(name, picture.width * picture.height))
             picture.load()
             if picture.format in ("JPEG", "MPO") and _lacks_data(data, picture):
                 raise BadInput(_not_whole(name, "its coded data end too early"))
@@ -112,8 +113,8 @@ def decoded(data: bytes, name: str | Path) -> np.ndarray:
             return np.asarray(upright.convert("RGB"))
     except BadInput:
         raise
-    except Image.DecompressionBombError:
-        raise BadInput(_too_large(name, "too many")) from None
+    except Image.DecompressionBombError as error:  # Pillow's own limit, while it opens the file
+        raise BadInput(_too_large(name, int(re.findall(r"\d+", str(error))[0]))) from None
     except Exception as error:  # Pillow's readers raise whatever a damaged field leads to
         raise BadInput(_not_whole(name, _told(error))) from None
 
@@ -131,8 +132,10 @@ def encoded(image: np.ndarray, quality: int) -> bytes:
     return data.tobytes()
 
 
-def _too_large(name: str | Path, size: str) -> str:
-    return f"{name}: {size} pixels found, at most {MOST_PIXELS:,} wanted; make the picture smaller"
+def _too_large(name: str | Path, count: int) -> str:
+    return (
+        f"{name}: {count:,} pixels found, at most {MOST_PIXELS:,} wanted; make the picture smaller"
+    )
 
 
 def _not_whole(name: str | Path, why: str) -> str:
@@ -182,7 +185,7 @@ _BARE, _END, _SCAN = (0x01, 0xD8), 0xD9, 0xDA
 _HUFFMAN_FRAMES = (0xC0, 0xC1, 0xC2)
 _SEQUENTIAL_FRAMES = (0xC0, 0xC1)
 _FILLING = b"".join(bytes(range(254, 0, -1)) * 8 + bytes((0xFF, 0xD0 + n % 8)) for n in range(16))
-"""Some coded data, with two rounds of restart markers: after one of them a cut picture goes on."""
+"""Some coded data, with two rounds of restart markers: at one of them a cut picture goes on."""
 _NO_DATA = (127, 128)
 """What libjpeg gives where data are missing: the middle grey, or that of an inverted CMYK."""
 
@@ -229,7 +232,8 @@ def _lacks_data(data: bytes, picture: Image.Image) -> bool:
 
     libjpeg only warns of that, which Pillow does not pass on, and leaves the rest grey. So some
     more data are put in before the end marker: a whole picture stays as it is, since its coded data
-    are complete, and the rest of a cut one changes. Only a cut within the last block is missed.
+    are complete, and the rest of a cut one changes. Only a cut within the last block is missed, and
+    one between the scans of a progressive picture, which leaves a whole but coarser one.
     """
     found = _jpeg(data)
     if found.frame not in _HUFFMAN_FRAMES or found.end is None:

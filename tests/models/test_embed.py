@@ -37,7 +37,7 @@ def test_two_runs_write_equal_bytes(model, picture_files, tmp_path):
 
 def test_sources_without_pictures_are_refused(picture_files, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BadInput, match=r"empty: no pictures in it \(looked for \.bmp, \.jpeg"):
+    with pytest.raises(BadInput, match=r"empty: no pictures in it \(looked for \.avif, \.bmp, \.gif"):
         pictures(tmp_path / "empty")
     with pytest.raises(BadInput, match="none: wanted a folder of pictures, or a text file"):
         pictures(tmp_path / "none")
