@@ -246,11 +246,18 @@ def test_a_damaged_file_is_a_picture_or_one_line_with_its_name(kind: str) -> Non
         for place in rng.integers(0, min(len(data), 400), rng.integers(1, 4)):
             data[place] = rng.integers(0, 256)
         broken = bytes(data[: rng.integers(0, len(data))] if rng.random() < 0.2 else data)
-        try:
-            found = decoded(broken, "a.bin")
-        except BadInput as refused:
-            assert str(refused).startswith("a.bin: ")
-            assert "\n" not in str(refused)
+        found = outcome(broken)
+        if isinstance(found, str):
+            assert found.startswith("a.bin: ")
+            assert "\n" not in found
         else:
             assert (found.dtype, found.ndim, found.shape[2]) == (np.uint8, 3, 3)
             np.testing.assert_array_equal(decoded(broken, "a.bin"), found)
+
+
+def outcome(data: bytes) -> np.ndarray | str:
+    """The picture, or why it is refused; nothing else may be raised."""
+    try:
+        return decoded(data, "a.bin")
+    except BadInput as refused:
+        return str(refused)

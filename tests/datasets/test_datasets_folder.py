@@ -88,6 +88,15 @@ def test_parts_that_are_of_no_use_are_refused(
         folder.read(tmp_path)
 
 
+def test_linked_folders_are_read_but_none_twice(people: Path, lay) -> None:
+    lay("elsewhere", ["9.jpg"])
+    (people / "gallery" / "cy").symlink_to(people / "elsewhere")
+    assert [row.path for row in folder.read(people)][-1] == "gallery/cy/9.jpg"
+    (people / "gallery" / "di").symlink_to("anna")
+    with pytest.raises(BadInput, match="links to folders that are read already: di; take them"):
+        folder.read(people)
+
+
 def test_empty_folders_are_refused(tmp_path: Path) -> None:
     (tmp_path / "train" / "anna").mkdir(parents=True)
     with pytest.raises(BadInput, match=r"no picture in any part; wanted train/PERSON/NAME\.jpg"):
