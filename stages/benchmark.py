@@ -11,7 +11,9 @@ from passerby.datasets import index
 
 def main(name: str) -> None:
     source = settings.read("params.yaml").benchmark(name)
-    index.build(name, source).write(f"data/benchmarks/{name}.tsv")
+    benchmark = index.build(name, source)
+    print(benchmark.remarks())
+    benchmark.write(f"data/benchmarks/{name}.tsv")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ def main(model: str, name: str) -> None:
     found, arrays = judging.judge(embedder, benchmark, params.evaluate, params.compute.threads)
     trials = judging.trials(benchmark, arrays, embedder.card.distance)
     say("\n\n".join(one.table() for one in (found, *trials)))
+    say(benchmark.remarks())
     hashes = {"model": files.sha256(f"{folder}/model.yaml"), "set": files.sha256(listed)}
     about = {"model": model, "set": name, "hashes": hashes}
     results.write(f"data/results/{model}-{name}", found, arrays, about, trials)

@@ -8,9 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+from PIL import Image
 
 from passerby import cli, seeds
 from passerby.errors import BadInput
+from passerby.models import artifact, backbones
+from passerby.models.artifact import ModelCard
+from passerby.settings import Encoder
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -158,3 +163,37 @@ def test_what_cannot_be_written_is_refused_before_anything_is_read(
     with pytest.raises(BadInput, match=r"the disk is full|a file stands where"):
         called(*verbs(full, "b")[number])
     assert os.listdir(full) == ["a"]
+
+
+@pytest.fixture
+def own_set(tmp_path: Path) -> Path:
+    """A model and the settings of a set of one's own, three people by two cameras."""
+    encoder = Encoder(architecture="resnet18")
+    card = ModelCard.of(
+        encoder, title="t", height_px=32, width_px=16, embedding_size=512, distance="cosine",
+        trained_on="nothing",
+    )  # fmt: skip
+    artifact.write(tmp_path / "model", backbones.build(encoder, seed=1).state_dict(), card)
+    rng = np.random.default_rng(1)
+    for person in ("ann", "bo", "cy"):
+        for split, names in (("query", ["1_c1"]), ("gallery", ["2_c2", "3_c2"])):
+            folder = tmp_path / "set" / split / person
+            folder.mkdir(parents=True)
+            for name in names:
+                pixels = rng.integers(0, 256, (32, 16, 3), np.uint8)
+                Image.fromarray(pixels).save(folder / f"{name}.png")
+    read = yaml.safe_load((ROOT / "params.yaml").read_text())
+    read["benchmarks"]["mine"] = {"kind": "folder", "root": str(tmp_path / "set")}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(read))
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_figures_of_an_own_set_come_with_what_is_known_of_its_cameras(own_set: Path) -> None:
+    asked = ("evaluate", own_set / "model", "--set", "mine", "--params", own_set / "params.yaml")
+    said = passerby(*asked).splitlines()
+    assert said[-1] == "mine: cameras known of 9 of 9 pictures in query and gallery"
+    picture = own_set / "set" / "gallery" / "ann" / "2_c2.png"
+    picture.rename(picture.with_name("2.png"))
+    refused = passerby(*asked, code=2)
+    assert "known of 8 of 9 pictures in query and gallery, not of gallery/ann/2.png" in refused

@@ -147,3 +147,39 @@ def test_a_name_from_outside_is_that_of_one_file_or_it_is_said_why_not(
     if not said:  # with the endings that are added to names
         files.write_text(tmp_path / f"{name}.some-ending.json", "x")
         assert (tmp_path / f"{name}.some-ending.json").parent == tmp_path
+
+
+def test_a_folder_is_listed_behind_links_and_each_folder_once(tmp_path: Path) -> None:
+    for name in ("root/b/1", "root/2", "elsewhere/deep/3"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    root = tmp_path / "root"
+    (root / "a").symlink_to(root / "b")
+    (root / "c").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "deep" / "up").symlink_to(tmp_path)
+    (root / "broken").symlink_to("nowhere")
+    found = files.below(root)
+    assert [name for name in found.files if not name.startswith("c/deep/up")] == [
+        "2",
+        "b/1",
+        "c/deep/3",
+    ]
+    assert "a" in found.again
+    assert found.others == ["broken"]
+
+
+def test_folders_that_lead_to_each_other_come_to_an_end(tmp_path: Path) -> None:
+    names = [f"{n:02d}" for n in range(12)]
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("")
+        for other in names:
+            (tmp_path / name / f"to-{other}").symlink_to(tmp_path / other)
+    found = files.below(tmp_path)
+    assert found.files == [f"{name}/file" for name in names]
+    assert len(found.again) == 144
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"none: the folder cannot be listed \(No such file"):
+        files.below(tmp_path / "none")

@@ -121,6 +121,10 @@ def test_cuhk03_is_evaluated_in_the_classic_way_too() -> None:
     assert found.counts["gallery"] == (100, 100)
     (few,) = trials(of_kind("cuhk03-np"), in_two_views(7), "cosine")
     assert few.counts["gallery"] == (7, 7)
+    assert "all are of the same 7 people" in few.table()
+    (just,) = trials(of_kind("cuhk03-np"), in_two_views(100), "cosine")
+    assert "all are of the same 100 people" in just.table()
+    assert "all are of the same" not in found.table()
 
 
 def test_cuhk01_is_evaluated_there_and_back_by_both_shots() -> None:

@@ -238,6 +238,7 @@ def calibrate(model: Path, name: str, params: Path) -> None:
     benchmark = index.build(name, read.benchmark(name))
     card = calibration.calibrate_on(model, benchmark, read.compute.threads)
     chosen = card.thresholds
+    say(benchmark.remarks())
     say(f"{model}: thresholds chosen on {chosen['chosen_on']} ({card.distance} distance)")
     say("\n".join(f"  {line}" for line in thresholds.lines(chosen)))
 
@@ -344,6 +345,8 @@ def evaluate(
             what, queries, protocol or "market1501", distance or "cosine", rerank
         )
     say("\n\n".join(one.table() for one in (found, *trials)))
+    if benchmark:
+        say(benchmark.remarks())
     if out:
         results.write(out, found, arrays, {"model": what.name, "set": name or what.name}, trials)
     if pictures:

@@ -14,9 +14,10 @@ import os
 import shutil
 import sys
 import unicodedata
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from passerby import leftovers, places
 from passerby.errors import BadInput
@@ -88,6 +89,50 @@ def read_json(path: str | Path) -> Any:
         raise BadInput(f"{path}: no such file") from None
     except json.JSONDecodeError as error:
         raise BadInput(f"{path}, line {error.lineno}: not JSON: {error.msg}") from None
+
+
+class Below(NamedTuple):
+    """What lies in a folder and below it, by names relative to it, with `/`, each sorted."""
+
+    files: list[str]
+    """Regular files, also behind links."""
+    again: list[str]
+    """Folders that are read already under another name: a link leads to them."""
+    others: list[str]
+    """Neither: pipes, devices, links that lead nowhere."""
+
+
+def below(folder: str | Path) -> Below:
+    """List a folder and the folders below it, also behind links, each folder once.
+
+    Folders that are there themselves come before those behind links.
+
+    Raises:
+        BadInput: a folder cannot be listed.
+    """
+    root = Path(folder)
+    found = Below([], [], [])
+    seen: set[tuple[int, int]] = set()
+    waiting = deque([root])
+    while waiting:
+        inner = waiting.popleft()
+        try:
+            status = os.stat(inner)
+            entries = list(os.scandir(inner))
+        except OSError as error:
+            raise BadInput(f"{inner}: the folder cannot be listed ({error.strerror})") from None
+        if (status.st_dev, status.st_ino) in seen:
+            found.again.append(inner.relative_to(root).as_posix())
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            path = inner / entry.name
+            if os.path.isdir(path):
+                (waiting.append if entry.is_symlink() else waiting.appendleft)(path)
+            else:
+                kind = found.files if os.path.isfile(path) else found.others
+                kind.append(path.relative_to(root).as_posix())
+    return Below(*map(sorted, found))
 
 
 def sha256(path: str | Path) -> str:

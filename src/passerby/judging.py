@@ -118,8 +118,9 @@ def trials(
 ) -> list[TrialsResult]:
     """CUHK03 and CUHK01 by their protocols of repeated trials too, of the same features.
 
-    Of CUHK03, twenty test sets of a hundred of the test people (all, if they are fewer) in the
-    classic way; of CUHK01, the split's test people there and back, multi and single shot.
+    Of CUHK03, twenty test sets of a hundred of the test people (all, if they are not more: the
+    rules then say that the sets are the same) in the classic way; of CUHK01, the split's test
+    people there and back, multi and single shot.
 
     Args:
         benchmark: The set.

@@ -1,25 +1,35 @@
 """Small labelled sets in the official layouts."""
 
+import io
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
-
-JPEG = b"\xff\xd8 %s \xff\xd9"
-PNG = b"\x89PNG %s IEND\xaeB`\x82"
+from PIL import Image
 
 Lay = Callable[[str, Iterable[str]], Path]
 
 
+def picture(kind: str, comment: str) -> bytes:
+    """A small grey picture file that holds the comment."""
+    held = io.BytesIO()
+    image = Image.new("L", (2, 3), 90)
+    image.info["comment"] = comment  # of a JPEG
+    image.save(held, kind)
+    if kind == "JPEG":
+        return held.getvalue()
+    return held.getvalue() + comment.encode()  # what follows a PNG's end is no part of it
+
+
 @pytest.fixture
 def lay(tmp_path: Path) -> Lay:
-    """Lay out files that begin and end as images do; gives the folder."""
+    """Lay out small pictures, each of other bytes; gives the folder."""
 
     def lay_out(folder: str, names: Iterable[str]) -> Path:
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
         for name in names:
-            body = PNG if name.endswith(".png") else JPEG
-            (tmp_path / folder / name).write_bytes(body % f"{folder}/{name}".encode())
+            kind = "PNG" if name.endswith(".png") else "JPEG"
+            (tmp_path / folder / name).write_bytes(picture(kind, f"{folder}/{name}"))
         return tmp_path / folder
 
     return lay_out

@@ -47,11 +47,13 @@ def test_people_are_numbered_by_their_sorted_names(people: Path) -> None:
         (["x_c2.jpg", "y_c11_003.png"], [2, 11]),
         (["0002_c1s1_000451_03.jpg", "0002_c6s3_077467_00.jpg"], [1, 6]),
         (["x_c0.jpg", "x_c3-a.jpg"], [1, 4]),
-        (["x_c2.jpg", "y.jpg"], [0, 0]),
+        (["x_c2.jpg", "y.jpg"], [2, 0]),
+        (["x_c0.jpg", "y.jpg", "z_c1.jpg"], [1, 0, 2]),
         (["x_cat2.jpg", "y_c3po.jpg"], [0, 0]),
+        (["x_c" + 30 * "9" + "_1.jpg"], [0]),
     ],
 )
-def test_cameras_are_known_where_every_name_has_one(names: list[str], cameras: list[int]) -> None:
+def test_a_camera_is_known_where_the_name_has_one(names: list[str], cameras: list[int]) -> None:
     assert folder.cameras(names) == cameras
 
 
@@ -59,7 +61,7 @@ def test_labels_come_only_from_names_below_the_root(lay, tmp_path: Path) -> None
     lay("exp-7_c2/train/anna_c5", ["1.jpg"])
     lay("exp-7_c2/train/bo", ["1_c3.jpg"])
     rows = folder.read(tmp_path / "exp-7_c2")
-    assert [(row.person, row.camera) for row in rows] == [(1, 0), (2, 0)]
+    assert [(row.person, row.camera) for row in rows] == [(1, 0), (2, 3)]
 
 
 def test_files_that_are_no_pictures_of_a_person_are_named(people: Path, lay) -> None:
@@ -84,6 +86,15 @@ def test_parts_that_are_of_no_use_are_refused(
         (tmp_path / name).mkdir()
     with pytest.raises(BadInput, match=f"query and gallery, or all three wanted, {found} found"):
         folder.read(tmp_path)
+
+
+def test_linked_folders_are_read_but_none_twice(people: Path, lay) -> None:
+    lay("elsewhere", ["9.jpg"])
+    (people / "gallery" / "cy").symlink_to(people / "elsewhere")
+    assert [row.path for row in folder.read(people)][-1] == "gallery/cy/9.jpg"
+    (people / "gallery" / "di").symlink_to("anna")
+    with pytest.raises(BadInput, match="links to folders that are read already: di; take them"):
+        folder.read(people)
 
 
 def test_empty_folders_are_refused(tmp_path: Path) -> None:

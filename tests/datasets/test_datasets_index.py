@@ -1,11 +1,16 @@
 """The index: what it holds, equal bytes wherever the set lies, and what is refused."""
 
 import hashlib
+import io
 import json
+import os
 import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+from PIL import Image
 
 from passerby.datasets import index
 from passerby.errors import BadInput
@@ -98,6 +103,35 @@ def test_a_half_unpacked_set_is_refused_with_its_counts(market: Path) -> None:
 def test_an_image_that_is_not_whole_is_named(market: Path, data: bytes, message: str) -> None:
     (market / "query" / "0001_c1s1_001051_00.jpg").write_bytes(data)
     with pytest.raises(BadInput, match=rf"query/0001_c1s1_001051_00\.jpg: {message}"):
+        index.build("city", source(market))
+
+
+def picture_bytes() -> bytes:
+    """A JPEG of soft colours, some kilobytes long."""
+    cells = np.random.default_rng(1).integers(0, 256, (16, 8, 3), np.uint8)
+    held = io.BytesIO()
+    Image.fromarray(cv2.resize(cells, (64, 128))).save(held, "JPEG", quality=95)
+    return held.getvalue()
+
+
+def test_a_whole_image_may_have_bytes_behind_its_end(market: Path) -> None:
+    path = market / "query" / "0001_c1s1_001051_00.jpg"
+    path.write_bytes(picture_bytes() + bytes(500))
+    assert len(index.build("city", source(market)).rows) == 9
+
+
+def test_half_an_image_with_an_end_marker_is_not_whole(market: Path) -> None:
+    path, data = market / "query" / "0001_c1s1_001051_00.jpg", picture_bytes()
+    path.write_bytes(data[: len(data) // 2] + b"\xff\xd9")
+    with pytest.raises(BadInput, match=r"001051_00\.jpg: not a whole picture \(its coded data end"):
+        index.build("city", source(market))
+
+
+def test_an_image_that_is_a_pipe_is_not_waited_for(market: Path) -> None:
+    path = market / "query" / "0001_c1s1_001051_00.jpg"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(BadInput, match=r"001051_00\.jpg: not a regular file"):
         index.build("city", source(market))
 
 

@@ -109,7 +109,7 @@ def test_figures_are_told_to_programs_and_to_people() -> None:
     }
     assert found.table().splitlines() == [
         "protocol   cuhk01-multi-shot: 1 splits; queries of one view, gallery of the other, both "
-        "ways",
+        "ways; all are of the same 3 people: the deviation is of the two ways only",
         "distance   euclidean",
         "trials     2 of 3 queries (0 without a match left out), gallery 3",
         "rank-1     50.00% ± 23.57",

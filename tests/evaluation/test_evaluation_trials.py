@@ -107,6 +107,21 @@ def test_the_protocols_say_their_rules() -> None:
     ]
 
 
+@pytest.mark.parametrize("test_sets", [[(1, 2, 3)] * 3, [(1, 2, 3), (3, 2, 1)], [(1, 2, 3)]])
+def test_trials_of_the_same_people_say_what_their_deviation_is_of(test_sets) -> None:
+    rules = [
+        classic_cuhk03(PEOPLE, VIEWS, test_sets).rules,
+        *(cuhk01(PEOPLE, VIEWS, test_sets, shots).rules for shots in ("multi", "single")),
+    ]
+    same = "; all are of the same 3 people: the deviation is of"
+    assert [rule.partition(same)[2] for rule in rules] == [
+        " the gallery's draws only",
+        " the two ways only",
+        " the two ways and the gallery's draws only",
+    ]
+    assert "deviation" not in classic_cuhk03(PEOPLE, VIEWS, [(1, 2)], repeats=1).rules
+
+
 def test_test_sets_are_drawn_of_people_seen_in_both_views() -> None:
     people, views = [*PEOPLE, 31, 32], [*VIEWS, 1, 2]
     drawn = draw_test_sets(people, views, splits=50, size=10, seed=3)

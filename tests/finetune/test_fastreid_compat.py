@@ -156,7 +156,7 @@ def test_d1_d2_a_damaged_image_is_named_and_nothing_hangs(
     batches = bridge.loader(cfg, images, bridge.EpochSampler(images, 4, 2, 2, seed=0), seed=0)
     with pytest.raises(BadInput) as error:
         next(iter(batches))
-    assert str(error.value).startswith(f"{cut}: cannot be read as an image (image file is trunc")
+    assert str(error.value).startswith(f"{cut}: not a whole picture (image file is trunc")
     assert multiprocessing.active_children() == []  # though the error keeps its trace
 
 

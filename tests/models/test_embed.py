@@ -1,7 +1,10 @@
 """The verb `embed`."""
 
+import os
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from passerby.errors import BadInput
 from passerby.models.embed import embed, pictures
@@ -29,6 +32,54 @@ def test_a_list_is_embedded_in_its_order(model, picture_files, tmp_path):
         assert found["names"].tolist() == ["pictures/2.jpg", "pictures/0.jpg"]
 
 
+def test_every_kind_of_picture_is_embedded_behind_links_too(model, picture_files, tmp_path):
+    folder = picture_files[0].parent
+    with Image.open(picture_files[0]) as picture:
+        picture.save(folder / "a.TIF")
+        picture.save(folder / "b.jfif", "JPEG")
+        picture.save(folder / "c.webp")
+        (tmp_path / "elsewhere").mkdir()
+        picture.save(tmp_path / "elsewhere" / "d.gif")
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    assert embed(model, folder, tmp_path / "out.npz") == 9
+    with np.load(tmp_path / "out.npz") as found:
+        assert {"a.TIF", "b.jfif", "c.webp", "linked/d.gif"} < set(found["names"].tolist())
+
+
+def test_what_is_left_out_of_a_folder_is_said_in_one_line(model, picture_files, tmp_path, capsys):
+    folder = picture_files[0].parent
+    (folder / "notes.txt").write_text("not a picture")
+    (folder / "a.heic").write_bytes(b"of a phone")
+    (folder / "gone.jpg").symlink_to("nowhere")
+    os.mkfifo(folder / "pipe.png")
+    (folder / "again").symlink_to(folder)
+    assert embed(model, folder, tmp_path / "out.npz") == 5
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if "left out" in line]
+    assert said == (
+        f"embed: left out of {folder}: 2 not among the endings of pictures: a.heic, notes.txt; "
+        "1 links to folders that are read already: again; 2 no regular files: gone.jpg, pipe.png"
+    )
+
+
+def test_a_folder_of_nothing_but_pictures_is_embedded_without_a_word(
+    model, picture_files, tmp_path, capsys
+):
+    embed(model, picture_files[0].parent, tmp_path / "out.npz")
+    assert "left out" not in capsys.readouterr().err
+
+
+def test_a_list_may_bear_a_mark_of_its_encoding(picture_files, tmp_path):
+    (tmp_path / "list.txt").write_bytes("pictures/2.jpg\n".encode("utf-8-sig"))
+    assert pictures(tmp_path / "list.txt").names == ["pictures/2.jpg"]
+
+
+def test_nothing_is_written_where_a_picture_is_refused(model, picture_files, tmp_path):
+    picture_files[1].write_bytes(picture_files[1].read_bytes()[:300] + b"\xff\xd9")
+    with pytest.raises(BadInput, match=r"1\.jpg: not a whole picture"):
+        embed(model, picture_files[0].parent, tmp_path / "out.npz")
+    assert not (tmp_path / "out.npz").exists()
+
+
 def test_two_runs_write_equal_bytes(model, picture_files, tmp_path):
     for out in ("a.npz", "b.npz"):
         embed(model, picture_files[0].parent, tmp_path / out)
@@ -37,7 +88,9 @@ def test_two_runs_write_equal_bytes(model, picture_files, tmp_path):
 
 def test_sources_without_pictures_are_refused(picture_files, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BadInput, match=r"empty: no pictures in it \(looked for \.bmp, \.jpeg"):
+    with pytest.raises(
+        BadInput, match=r"empty: no pictures in it \(looked for \.avif, \.bmp, \.gif"
+    ):
         pictures(tmp_path / "empty")
     with pytest.raises(BadInput, match="none: wanted a folder of pictures, or a text file"):
         pictures(tmp_path / "none")

@@ -119,3 +119,35 @@ def test_card_in_a_copied_folder_needs_nothing_else(model, picture_files, tmp_pa
     moved = tmp_path / "elsewhere"
     os.rename(model, moved)
     assert Embedder.load(Path(moved)).embed_files(picture_files, progress=False).shape == (5, 512)
+
+
+class Broken:
+    """A network whose feature of a black picture is not a number."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __call__(self, images):
+        features = images.mean(axis=(1, 2)).astype(np.float32)
+        features[features.sum(axis=1) == 0] = self.value
+        return features
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_features_that_are_not_finite_are_refused_with_their_pictures(
+    card, picture_files, tmp_path, value
+):
+    Image.new("RGB", (16, 32)).save(tmp_path / "black.png")
+    embedder = Embedder(Broken(value), card.model_copy(update={"embedding_size": 3}))
+    assert embedder.embed_files(picture_files, batch=2, progress=False).shape == (5, 3)
+    with pytest.raises(BadInput, match=r"^[^,]*black\.png: .* hold NaN or infinity"):
+        embedder.embed_files([*picture_files, tmp_path / "black.png"], batch=2, progress=False)
+    pictures = [read_image(path) for path in picture_files]
+    with pytest.raises(BadInput, match=r"^image 3: .* hold NaN or infinity"):
+        embedder.embed([*pictures[:3], np.zeros((9, 9, 3), np.uint8), *pictures], batch=2)
+
+
+@pytest.mark.parametrize(("batch", "threads"), [(0, 1), (-1, 1), (4, 0)])
+def test_a_batch_of_no_picture_is_refused(model, picture_files, batch, threads):
+    with pytest.raises(BadInput, match=r"(batch|threads): (0|-1) found, a number from 1 wanted"):
+        Embedder.load(model).embed_files(picture_files, batch, threads=threads, progress=False)

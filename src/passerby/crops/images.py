@@ -8,14 +8,13 @@ join.
 import hashlib
 from pathlib import Path
 
-import cv2
 import numpy as np
 
+from passerby import images
 from passerby.crops import source
 from passerby.crops.source import COLUMNS, Source, numbers_in_frame
 from passerby.datasets import index
 from passerby.errors import BadInput
-from passerby.images import encoded
 from passerby.settings import Crops
 
 PREFIX = "benchmark-"
@@ -86,16 +85,13 @@ def tracks(keys: list[tuple[int, int, int]]) -> np.ndarray:
 
 def _picture(path: Path, digest: str, settings: Crops) -> tuple[bytes, int, int]:
     """The JPEG of an image file, unchanged where it is one, with its width and height."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such image, but the index has it; {_AGAIN}") from None
+    if not path.exists():
+        raise BadInput(f"{path}: no such image, but the index has it; {_AGAIN}")
+    data = images.read_bytes(path)
     if hashlib.sha256(data).hexdigest()[: len(digest)] != digest:
         raise BadInput(f"{path}: not the image that was indexed; {_AGAIN}")
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-    if image is None:
-        raise BadInput(f"{path}: no picture ({len(data):,} bytes); unpack the set again")
-    jpeg = data if data.startswith(_JPEG) else encoded(image, settings.jpeg_quality)
+    image = images.decoded(data, path)
+    jpeg = data if data.startswith(_JPEG) else images.encoded(image, settings.jpeg_quality)
     return jpeg, image.shape[1], image.shape[0]
 
 

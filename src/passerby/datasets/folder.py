@@ -1,24 +1,25 @@
 """Any pictures of people: `train/PERSON/*.jpg`, `query/PERSON/*.jpg`, `gallery/PERSON/*.jpg`.
 
 A person is a folder, whatever its name; the names are sorted and numbered from 1 over all three
-parts. Every folder is a person: none of them is junk or a distractor. (Somebody in the gallery whom
-no query shows is a wrong answer to every query, as a distractor is.) A set may have the training
-part alone, or the test part alone.
+parts. Only `gallery/-1` is no person but junk, as in Market-1501: it counts for nothing. (Somebody
+in the gallery whom no query shows, such as Market-1501's `0000`, is a wrong answer to every query,
+as a distractor is.) A set may have the training part alone, or the test part alone.
 
-Cameras are known where *every* file name of the set has a part such as `_c2` (also Market-1501's
-`_c2s1`); where they start at `_c0` they are counted from 1. Else no camera is known, which is
-camera 0 for all: matches by the query's own camera cannot be ignored then, only its very picture.
+The camera of a picture is known where its file name has a part such as `_c2` (also Market-1501's
+`_c2s1`); where the cameras start at `_c0` they are counted from 1. Without such a part the camera
+is 0, not known: matches by the query's own camera cannot be ignored then, only its very picture. A
+part of a set where some cameras are known and others are not is refused (`consistency`).
 """
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from passerby.datasets.rows import SPLITS, Row, files_below
+from passerby.datasets.rows import SPLITS, Row, files_below, numbered
 from passerby.errors import BadInput, listing
 
 NAME = re.compile(r"[^/]+/[^/]+\.(jpg|jpeg|png)", re.IGNORECASE)
-CAMERA = re.compile(r"_c(\d+)(?=[_.\-]|s\d)", re.IGNORECASE)
+CAMERA = re.compile(r"_c(\d{1,9})(?=[_.\-]|s\d)", re.IGNORECASE)
 
 
 def read(root: Path, split_seed: int = 0) -> list[Row]:
@@ -26,7 +27,8 @@ def read(root: Path, split_seed: int = 0) -> list[Row]:
 
     Raises:
         BadInput: there is neither `train` nor `query` and `gallery`, or one of these two alone; a
-            file is not a picture in a person's folder (they are named).
+            file is not a picture in a person's folder, or a person's name is a number below -1
+            (they are named).
     """
     files = [(split, name) for split in _splits(root) for name in files_below(root / split)]
     strange = [f"{split}/{name}" for split, name in files if not NAME.fullmatch(name)]
@@ -37,8 +39,7 @@ def read(root: Path, split_seed: int = 0) -> list[Row]:
             if strange
             else f"{root}: no picture in any part; wanted {SPLITS[0]}/PERSON/NAME.jpg"
         )
-    people = sorted({_person(name) for _, name in files})
-    number = {person: n for n, person in enumerate(people, start=1)}
+    number = numbered((_person(name) for _, name in files), root)
     found = cameras([name.rpartition("/")[2] for _, name in files])
     return [
         Row(split, f"{split}/{name}", number[_person(name)], camera)
@@ -47,20 +48,18 @@ def read(root: Path, split_seed: int = 0) -> list[Row]:
 
 
 def cameras(names: Sequence[str]) -> list[int]:
-    """The camera of each file name, from 1; 0 for all unless all of them say one.
+    """The camera of each file name, from 1; 0 where it says none.
 
     Example:
         >>> cameras(["a_c2.jpg", "0002_c1s1_000451_03.jpg"]), cameras(["a_c0.jpg", "b_c1_2.png"])
         ([2, 1], [1, 2])
         >>> cameras(["a_c2.jpg", "b.jpg"]), cameras(["a_cat.jpg", "a_c3po.jpg"])
-        ([0, 0], [0, 0])
+        ([2, 0], [0, 0])
     """
-    found = [match for name in names if (match := CAMERA.search(name))]
-    if len(found) < len(names):
-        return [0] * len(names)
-    numbers = [int(match[1]) for match in found]
+    found = [CAMERA.search(name) for name in names]
+    numbers = [int(match[1]) if match else None for match in found]
     first = 1 if 0 in numbers else 0
-    return [number + first for number in numbers]
+    return [0 if number is None else number + first for number in numbers]
 
 
 def _person(name: str) -> str:

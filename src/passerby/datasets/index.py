@@ -8,14 +8,25 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from passerby import files
-from passerby.datasets import counts, cuhk01, cuhk03, cuhk03_np, folder, market1501, msmt17, table
+from passerby import files, images, parallel
+from passerby.datasets import (
+    consistency,
+    counts,
+    cuhk01,
+    cuhk03,
+    cuhk03_np,
+    folder,
+    market1501,
+    msmt17,
+    table,
+)
 from passerby.datasets.rows import DISTRACTOR, JUNK, SPLITS, Reader, Row
 from passerby.errors import BadInput, listing
 from passerby.settings import BenchmarkSource
@@ -32,8 +43,8 @@ READERS: dict[str, Reader] = {
 }
 PROTOCOLS = {"cuhk03": "cuhk03-np"}
 """The protocol of a kind, where it has another name."""
-IMAGE_ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND"}
-TAIL_BYTES = 64
+IMAGE_BEGINS = (b"\xff\xd8", b"\x89P")
+"""Of JPEG and PNG."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +136,11 @@ class Benchmark:
         """The people of one split, sorted, without distractors."""
         return tuple(sorted({int(person) for person in self.split(split).person} - {DISTRACTOR}))
 
+    def remarks(self) -> str:
+        """What must be known of its labels: of how many pictures the camera is, and the like."""
+        said = consistency.remarks(self.rows, self.hashes)
+        return "\n".join(f"{self.name}: {line}" for line in said)
+
     def write(self, path: str | Path) -> None:
         """Write the index; equal sets give equal bytes, wherever they lie."""
         head = f"# {FORMAT} {json.dumps(self.header, sort_keys=True)}\n" + "\t".join(COLUMNS)
@@ -136,7 +152,7 @@ class Benchmark:
 
 
 def build(name: str, source: BenchmarkSource) -> Benchmark:
-    """Read a labelled set, check its counts, hash its images.
+    """Read a labelled set, check its counts and its labels, hash its images.
 
     Args:
         name: Name of the set in the settings.
@@ -144,7 +160,9 @@ def build(name: str, source: BenchmarkSource) -> Benchmark:
 
     Raises:
         BadInput: a folder or a file of the split is missing; a name carries no labels; other counts
-            than wanted; a person is in the training and in the test part; an image is cut short.
+            than wanted; a person is in the training and in the test part; cameras are known of
+            some pictures only; an image is not whole; a set of one's own has one picture with
+            several labels.
 
     A set of one's own may have no counts that it must have: then its index says what was found.
     """
@@ -154,6 +172,7 @@ def build(name: str, source: BenchmarkSource) -> Benchmark:
     counts.check(rows, must, name, root)
     _check_people(rows, name)
     _check_paths(rows, root)
+    consistency.check_cameras(rows, name)
     rows.sort(key=lambda row: (SPLITS.index(row.split), row.path))
     held = must or counts.found(rows, dict.fromkeys(counts.OWN, 0))
     header: dict[str, Any] = {"name": name, "kind": source.kind, "counts": held}
@@ -161,7 +180,10 @@ def build(name: str, source: BenchmarkSource) -> Benchmark:
         header["published"] = source.counts
     if source.kind == "cuhk01":
         header["split_seed"] = source.split_seed
-    hashes = [_image_hash(root / row.path) for row in rows]
+    with ThreadPoolExecutor(parallel.workers()) as pool:
+        hashes = list(pool.map(_image_hash, [root / row.path for row in rows]))
+    if source.kind in consistency.OWN_KINDS:
+        consistency.check_pictures(rows, hashes, name)
     return Benchmark(header, root, tuple(rows), tuple(hashes))
 
 
@@ -206,12 +228,13 @@ def _check_paths(rows: Sequence[Row], root: Path) -> None:
 
 
 def _image_hash(path: Path) -> str:
-    """Hash an image file, and refuse one that does not end as its format must."""
-    data = path.read_bytes()
-    end = IMAGE_ENDS.get(data[:2])
-    if end is None or end not in data[-TAIL_BYTES:]:
-        what = "no JPEG or PNG" if end is None else "cut short"
+    """Hash an image file, and refuse one that is no whole JPEG or PNG."""
+    data = images.read_bytes(path)
+    known = data.startswith(IMAGE_BEGINS)
+    if not known or not images.has_end(data):
+        what = "cut short" if known else "no JPEG or PNG"
         raise BadInput(f"{path}: {what} ({len(data):,} bytes); unpack the set again")
+    images.decoded(data, path)
     return hashlib.sha256(data).hexdigest()[:16]
 
 

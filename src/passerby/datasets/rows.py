@@ -1,11 +1,12 @@
 """What every reader of a labelled set gives: one row an image, labels out of its file name."""
 
-import os
 import re
-from collections.abc import Callable, Collection, Iterator
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from passerby import files
 from passerby.errors import BadInput, listing
 
 SPLITS = ("train", "query", "gallery")
@@ -71,19 +72,52 @@ def matched(
 def files_below(folder: Path) -> list[str]:
     """Every file in `folder` and the folders below it, relative to it, with `/`, sorted.
 
-    What a desktop leaves behind (`is_system_file`) is passed over, folders too.
+    What a desktop leaves behind (`is_system_file`) is passed over, folders too. Linked folders are
+    followed.
 
     Raises:
-        BadInput: the folder is missing.
+        BadInput: the folder is missing or cannot be listed, or a link leads to a folder that is
+            read already.
     """
     if not folder.is_dir():
         raise BadInput(_missing(folder))
-    found = []
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not is_system_file(name)]
-        below = Path(parent).relative_to(folder)
-        found += [(below / name).as_posix() for name in names if not is_system_file(name)]
-    return sorted(found)
+    below = files.below(folder)
+    if below.again:
+        raise BadInput(
+            f"{folder}: links to folders that are read already: {listing(below.again)}; "
+            "take them out, or their pictures would be in the set twice"
+        )
+    names = sorted([*below.files, *below.others])
+    return [name for name in names if not any(map(is_system_file, name.split("/")))]
+
+
+def numbered(names: Iterable[str], where: str | Path) -> dict[str, int]:
+    """The number of each person's name, in the order of the names, from 1; that of `-1` is `JUNK`.
+
+    Names that look alike and differ in how Unicode composes their letters are one person.
+
+    Args:
+        names: Of all people of a set.
+        where: What messages call the set.
+
+    Raises:
+        BadInput: a name is a number below -1, or another spelling of -1.
+
+    Example:
+        >>> numbered(["zoe", "-1", "anna", "zoe"], "a set")
+        {'zoe': 2, '-1': -1, 'anna': 1}
+    """
+    composed = {name: unicodedata.normalize("NFC", name) for name in dict.fromkeys(names)}
+    junk = str(JUNK)
+    below = sorted(name for name in composed if name != junk and re.fullmatch(r"-\d+", name))
+    if below:
+        raise BadInput(
+            f"{where}: people named {listing(below)}; only '{junk}' is known for pictures that "
+            "count for nothing: rename them to it, or to names that are not below 0"
+        )
+    people = sorted(set(composed.values()) - {junk})
+    number = {junk: JUNK, **{person: n for n, person in enumerate(people, start=1)}}
+    return {name: number[person] for name, person in composed.items()}
 
 
 def is_system_file(name: str) -> bool:

@@ -2,17 +2,21 @@
 
 Its first line names the columns: `path`, `person`, `split` and, where they are known, `camera`,
 `sequence`, `frame`. A path is relative to the folder of the table and has `/`; a person is any text
-(the texts are sorted and numbered from 1); a split is `train`, `query` or `gallery`. Cameras count
-from 1; without the column, or in an empty cell, the camera is not known, which the index holds as
-0. Pictures that the table does not name are left alone.
+(the texts are sorted and numbered from 1), but `-1` is no person: such pictures of the gallery are
+junk, as in Market-1501, and count for nothing. A split is `train`, `query` or `gallery`. Cameras
+count from 1; without the column, or in an empty cell, the camera is not known, which the index
+holds as 0. (Where some cameras of a part are known and others are not, it is refused:
+`consistency`.) Pictures that the table does not name are left alone.
 """
 
 import csv
+import os
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from passerby.datasets.rows import SPLITS, Row
+from passerby.datasets.rows import SPLITS, Row, numbered
 from passerby.errors import BadInput, listing, nearest
 
 TABLES = {"labels.csv": ",", "labels.tsv": "\t"}
@@ -37,7 +41,7 @@ def read(root: Path, split_seed: int = 0) -> list[Row]:
 
     Raises:
         BadInput: there is no table, or both; a column is missing or unknown; lines cannot be used
-            (a few are named, each with its number and its fault).
+            (a few are named, each with its number and its fault); a person is a number below -1.
     """
     path = _table(root)
     lines = list(_lines(path))
@@ -46,8 +50,7 @@ def read(root: Path, split_seed: int = 0) -> list[Row]:
     if faults or not lines:
         told = f"{len(faults)} faults: {listing(faults)}" if faults else "no line but the header"
         raise BadInput(f"{path}: {told}; correct them: no line is passed over")
-    people = sorted({line.cells["person"] for line in lines})
-    number = {person: n for n, person in enumerate(people, start=1)}
+    number = numbered((line.cells["person"] for line in lines), path)
     return [
         Row(cells["split"], cells["path"], number[cells["person"]], *_numbers(cells))
         for _, cells, _ in lines
@@ -105,7 +108,7 @@ def _faults(line: Line, root: Path) -> Iterator[str]:
     path = PurePosixPath(cells["path"])
     if not cells["path"] or path.is_absolute() or ".." in path.parts:
         yield f"path '{cells['path']}' is not one below the table's folder"
-    elif not (root / path).is_file():
+    elif not os.path.isfile(root / path):
         yield f"no file '{cells['path']}'"
     if not cells["person"]:
         yield "no person"
@@ -113,8 +116,8 @@ def _faults(line: Line, root: Path) -> Iterator[str]:
         yield f"split '{cells['split']}' is none of {' '.join(SPLITS)}"
     for column, least in LEAST.items():
         text = cells.get(column, "")
-        if text and not (text.isdecimal() and least <= int(text) <= MOST):
-            yield f"{column} '{text}' is no number from {least} (leave it empty if not known)"
+        if text and not (text.isdecimal() and len(text) < 20 and least <= int(text) <= MOST):
+            yield f"{column} '{text[:20]}' is no number from {least} (leave it empty if not known)"
 
 
 def _contradictions(lines: Sequence[Line]) -> Iterator[str]:
@@ -128,6 +131,7 @@ def _contradictions(lines: Sequence[Line]) -> Iterator[str]:
         if line.extra:
             continue
         path, who, split = (line.cells[name] for name in NEEDED)
+        who = unicodedata.normalize("NFC", who)
         if (path, split) in seen:
             yield f"line {line.number}: '{path}' is in {split} again"
         elif person.setdefault(path, who) != who:

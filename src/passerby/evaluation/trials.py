@@ -109,7 +109,7 @@ def classic_cuhk03(
     return Trials(
         "cuhk03-classic",
         f"{len(test_sets)} test sets; queries of view 1, gallery of one picture each of view 2, "
-        f"drawn {repeats} times",
+        f"drawn {repeats} times" + _same_people(test_sets, trials, "the gallery's draws"),
         tuple(trials),
     )
 
@@ -145,9 +145,23 @@ def cuhk01(
     return Trials(
         f"cuhk01-{shots}-shot",
         f"{len(test_sets)} splits; queries of one view, gallery of the other, both ways"
-        + (", one picture each, drawn" if shots == "single" else ""),
+        + (", one picture each, drawn" if shots == "single" else "")
+        + _same_people(
+            test_sets, trials, "the two ways" + " and the gallery's draws" * (shots == "single")
+        ),
         tuple(trials),
     )
+
+
+def _same_people(test_sets: TestSets, trials: Sequence[Trial], cause: str) -> str:
+    """What the rules add where all trials are of the same people: `cause` alone makes them differ.
+
+    A deviation over such trials tells nothing of other people.
+    """
+    first, *others = [frozenset(chosen) for chosen in test_sets]
+    if len(trials) == 1 or any(other != first for other in others):
+        return ""
+    return f"; all are of the same {len(first):,} people: the deviation is of {cause} only"
 
 
 def _of(person: np.ndarray, view: np.ndarray, chosen: Collection[int]) -> tuple[np.ndarray, ...]:

@@ -51,8 +51,9 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps
+from PIL import Image
 
+from passerby import images
 from passerby.errors import BadInput
 from passerby.finetune import losses
 from passerby.vision import torchvision as torchvision  # I1: before anything of fastreid
@@ -180,12 +181,7 @@ def read_image(file_name: str, format: str | None = None) -> Image.Image:
     Raises:
         BadInput: the file is missing, cut short or no picture.
     """
-    try:
-        with Image.open(file_name) as image:
-            ImageOps.exif_transpose(image, in_place=True)
-            return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:  # Pillow raises all three on damage
-        raise BadInput(f"{file_name}: cannot be read as an image ({error})") from None
+    return Image.fromarray(images.read_image(file_name))
 
 
 def to_tensor(picture: Image.Image) -> torch.Tensor:

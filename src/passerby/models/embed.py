@@ -1,14 +1,25 @@
 """The verb `embed`: features of a folder or a list of pictures, in one file."""
 
-from pathlib import Path
+import sys
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 
-from passerby import files, places
+from passerby import files, images, places
 from passerby.errors import BadInput, listing
 from passerby.models.embedder import BATCH, THREADS, Embedder
+from passerby.text import say
 
-PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
+
+class Pictures(NamedTuple):
+    """Which files are embedded."""
+
+    root: Path
+    """The folder that names are relative to."""
+    names: list[str]
+    left_out: str
+    """What else lies there, and why it is left out; empty where there is nothing else."""
 
 
 def embed(
@@ -20,6 +31,8 @@ def embed(
     threads: int = THREADS,
 ) -> int:
     """Embed pictures and write `names` `(N,)` and `features` `float32 (N, D)` as `.npz`.
+
+    What is left out of a folder is said on stderr.
 
     Args:
         model: Folder of a model artifact.
@@ -34,38 +47,60 @@ def embed(
         The number of pictures.
 
     Raises:
-        BadInput: `out` cannot be written; the model, the source or a picture cannot be used.
+        BadInput: `out` cannot be written; the model, the source or a picture cannot be used; or
+            features are not finite.
     """
     places.require_file(out)
     embedder = Embedder.load(model)
-    root, names = pictures(source)
+    root, names, left_out = pictures(source)
+    if left_out:
+        say(f"embed: {left_out}", sys.stderr)
     features = embedder.embed_files([root / name for name in names], batch, flip, threads)
     with files.written_whole(out) as beside, open(beside, "wb") as file:
         np.savez(file, names=np.array(names, dtype=np.str_), features=features)
     return len(names)
 
 
-def pictures(source: str | Path) -> tuple[Path, list[str]]:
-    """The folder that names are relative to, and the names of the pictures.
+def pictures(source: str | Path) -> Pictures:
+    """The pictures of a folder and of the folders below it, also linked ones, or those of a list.
 
     Raises:
-        BadInput: there is no such folder or list, or no picture in it.
+        BadInput: there is no such folder or list, it cannot be read, or no picture is in it.
     """
     path = Path(source)
     if path.is_dir():
-        found = (p for p in path.rglob("*") if p.suffix.lower() in PICTURES and p.is_file())
-        root, names = path, sorted(p.relative_to(path).as_posix() for p in found)
-    elif path.is_file() and path.suffix.lower() not in PICTURES:
-        root, names = path.parent, _lines(path)
+        found = _of_folder(path)
+    elif path.is_file() and not _is_picture(path.name):
+        found = Pictures(path.parent, _lines(path), "")
     else:
         raise BadInput(f"{source}: wanted a folder of pictures, or a text file with a path a line")
-    if not names:
-        raise BadInput(f"{source}: no pictures in it (looked for {listing(PICTURES)})")
-    return root, names
+    if not found.names:
+        raise BadInput(f"{source}: no pictures in it (looked for {', '.join(images.SUFFIXES)})")
+    return found
+
+
+def _of_folder(path: Path) -> Pictures:
+    below = files.below(path)
+    reasons = {
+        "not among the endings of pictures": [n for n in below.files if not _is_picture(n)],
+        "links to folders that are read already": below.again,
+        "no regular files": below.others,
+    }
+    said = [f"{len(them):,} {why}: {listing(them)}" for why, them in reasons.items() if them]
+    return Pictures(
+        path,
+        [name for name in below.files if _is_picture(name)],
+        f"left out of {path}: {'; '.join(said)}" if said else "",
+    )
+
+
+def _is_picture(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in images.SUFFIXES
 
 
 def _lines(path: Path) -> list[str]:
     try:
-        return [line.strip() for line in path.read_text().splitlines() if line.strip()]
+        text = images.read_bytes(path).decode("utf-8-sig")  # some editors mark UTF-8
+        return [line.strip() for line in text.splitlines() if line.strip()]
     except UnicodeDecodeError:
         raise BadInput(f"{path}: a text file with a path a line was wanted") from None

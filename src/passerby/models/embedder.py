@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from passerby.errors import BadInput
+from passerby.errors import BadInput, listing
 from passerby.images import read_image
 from passerby.models import networks
 from passerby.models.artifact import ModelCard
@@ -63,7 +63,8 @@ class Embedder:
             threads: Batches in work at once, each on a thread of its own.
 
         Raises:
-            BadInput: something else than pictures; its place in `images` is named.
+            BadInput: something else than pictures (its place in `images` is named), or what
+                `embed_files` raises for features and batches.
         """
         for place, image in enumerate(images):
             if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
@@ -92,7 +93,8 @@ class Embedder:
             progress: Whether to show a progress line.
 
         Raises:
-            BadInput: a file is missing or is not a whole picture; it is named.
+            BadInput: a file is missing or is not a whole picture, or its feature is not finite (it
+                is named); a batch of no picture.
         """
         line = Progress("embed", len(paths), "images", quiet=not progress)
         return self._features(
@@ -115,6 +117,10 @@ class Embedder:
         threads: int,
         progress: Progress,
     ) -> np.ndarray:
+        for what, number in (("batch", batch), ("threads", threads)):
+            if number < 1:
+                raise BadInput(f"{what}: {number} found, a number from 1 wanted")
+
         def work(some: Sequence[Any]) -> np.ndarray:
             pictures = np.stack([prepare(item) for item in some])
             features = self._network(pictures)
@@ -126,7 +132,26 @@ class Embedder:
         batches = [items[begin : begin + batch] for begin in range(0, len(items), batch)]
         found = [np.empty((0, self.card.embedding_size), np.float32)]
         with progress, networks.workers(threads) as pool:
-            for features in pool.map(work, batches):
+            for some, features in zip(batches, pool.map(work, batches), strict=True):
+                _check_finite(features, some, progress.done)
                 found.append(features)
                 progress.step(len(features))
         return np.concatenate(found)
+
+
+def _check_finite(features: np.ndarray, items: Sequence[Any], first: int) -> None:
+    """Refuse features that hold NaN or infinity; `first` is the place of the first item.
+
+    Raises:
+        BadInput: the pictures that have them.
+    """
+    broken = np.flatnonzero(~np.isfinite(features).all(axis=1)).tolist()
+    if broken:
+        named = [
+            f"image {first + place}" if isinstance(items[place], np.ndarray) else items[place]
+            for place in broken
+        ]
+        raise BadInput(
+            f"{listing(named)}: the network's features of these pictures hold NaN or infinity; "
+            "nothing can be compared with them: the network is broken, use another one"
+        )

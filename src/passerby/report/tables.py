@@ -159,7 +159,8 @@ def both_protocols(table: Sequence[Row], params: Params) -> Table | None:
     head = ("start or model", "set", "new: mAP", "new: R1", "classic: people", "R1", "R5", "R10")
     caption = (
         "Ours by both protocols, in %: new (all queries against the whole gallery) and classic "
-        "(20 test sets, a gallery of one picture each, drawn 10 times; mean ± deviation)"
+        "(20 test sets, a gallery of one picture each, drawn 10 times; mean ± deviation, which "
+        "of a set with no more than 100 test people is of the gallery's draws only)"
     )
     return figures(caption, head, lines)
 

@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from passerby.errors import BadInput, listing
+from passerby.images import read_image
 from passerby.video.encode import write_mp4
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp"}
@@ -54,8 +54,4 @@ def numbered(folder: str | Path) -> list[Path]:
 
 
 def _images(paths: list[Path]) -> Iterator[np.ndarray]:
-    for path in paths:
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None:
-            raise BadInput(f"{path}: not a picture that can be read")
-        yield np.ascontiguousarray(image[:, :, ::-1])
+    yield from map(read_image, paths)
