@@ -279,10 +279,9 @@ class CropStore:
     def _value(self, transaction: lmdb.Transaction, key: bytes) -> bytes | memoryview | None:
         """The value of a key, or `None` where it cannot be found."""
         try:
-            value: bytes | memoryview | None = transaction.get(key)
+            return transaction.get(key)
         except lmdb.Error as error:
             raise self._damaged(str(error)) from None
-        return value
 
     def _damaged(self, what: str) -> BadInput:
         return BadInput(f"{self.path}: damaged ({what}); copy it again, or run 'dvc repro crop -f'")
