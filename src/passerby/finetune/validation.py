@@ -135,8 +135,8 @@ class Best:
     def offer(self, row: dict[str, float], weights: Mapping[str, Tensor]) -> None:
         """Keep the weights if their mAP is above all before (row C4: also those before a kill)."""
         if not self.row or row["map"] > self.row["map"]:
-            with sealed.written(self.path) as beside:
-                torch.save(dict(weights), beside)
+            with sealed.written(self.path) as beside, open(beside, "wb") as file:
+                torch.save(dict(weights), file)
             self.row = row
 
     def weights(self) -> dict[str, Tensor]:

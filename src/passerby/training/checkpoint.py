@@ -62,8 +62,9 @@ def save(path: str | Path, contract: Mapping[str, Any], state: Mapping[str, Any]
         contract: What decides the run's result; JSON-able.
         state: Tensors, numbers, strings and plain containers of them.
     """
-    with sealed.written(path) as beside:
-        torch.save({"format": FORMAT, "contract": dict(contract), "state": dict(state)}, beside)
+    # Into an open file: torch does not say what went wrong with one that it opened itself.
+    with sealed.written(path) as beside, open(beside, "wb") as file:
+        torch.save({"format": FORMAT, "contract": dict(contract), "state": dict(state)}, file)
 
 
 def load(
