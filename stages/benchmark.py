@@ -7,12 +7,13 @@ import sys
 
 from passerby import graph, settings
 from passerby.datasets import index
+from passerby.text import say
 
 
 def main(name: str) -> None:
     source = settings.read("params.yaml").benchmark(name)
     benchmark = index.build(name, source)
-    print(benchmark.remarks())
+    say(benchmark.remarks())
     benchmark.write(f"data/benchmarks/{name}.tsv")
 
 

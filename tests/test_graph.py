@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PROFILES = ROOT / "profiles"
 PACKAGE = ROOT / "src" / "passerby"
 GROUND = {
-    "settings", "errors.py", "files.py", "graph.py", "images.py", "leftovers.py", "parallel.py",
-    "places.py", "progress.py", "seeds.py", "vision.py",
+    "settings", "contract.py", "errors.py", "files.py", "graph.py", "images.py", "leftovers.py",
+    "parallel.py", "places.py", "progress.py", "sealed.py", "seeds.py", "vision.py",
 }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from passerby.errors import BadInput, listing
+from passerby.text import say
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 _AGES = ((86_400, "day"), (3_600, "hour"), (60, "minute"))
@@ -75,10 +76,10 @@ def scratch(folders: Sequence[Path], remove: bool) -> None:
     """
     if remove:
         gone = removed(root(), folders)
-        print("\n".join(f"removed {one}" for one in gone) or f"{root()}: nothing to remove")
+        say("\n".join(f"removed {one}" for one in gone) or f"{root()}: nothing to remove")
         return
     there = chosen(root(), folders)
-    print("\n".join(map(str, there)) or f"{root()}: nothing there")
+    say("\n".join(map(str, there)) or f"{root()}: nothing there")
 
 
 def found(root: Path) -> list[Leftover]:
@@ -94,11 +95,10 @@ def tell(stage: str, own: Path) -> None:
     free = [one for one in left if not one.held]
     if free:
         paths = " ".join(str(one.path) for one in free)
-        print(
+        say(
             f"{stage}: runs with other settings, inputs or code left {listing(free)}; where they "
             f"are not wanted any more: passerby scratch --remove {paths}",
-            file=sys.stderr,
-            flush=True,
+            sys.stderr,
         )
 
 

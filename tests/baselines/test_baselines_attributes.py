@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from passerby import files
+from passerby import contract, files
 from passerby.baselines import attributes, pictures
 from passerby.baselines.attributes import Job
 from passerby.datasets.attributes import CLASSES
@@ -142,6 +142,34 @@ def test_a_killed_run_goes_on_and_ends_with_equal_bytes(
         with pytest.raises(KeyboardInterrupt):
             attributes.train(job(precision=lowered), tmp_path / "killed", quiet=True)
     attributes.train(job(precision=lowered), tmp_path / "killed", quiet=True)
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_changed_code_does_not_go_on_from_the_checkpoint_and_changes_no_card(
+    job: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attributes.train(job(), tmp_path / "whole", quiet=True)
+    save = checkpoint.save
+
+    def die(*given: object) -> None:
+        save(*given)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as killed:
+        killed.setattr(checkpoint, "save", die)
+        with pytest.raises(KeyboardInterrupt):
+            attributes.train(job(), tmp_path / "killed", quiet=True)
+    code, load, loaded = contract.code, checkpoint.load, []
+    monkeypatch.setattr(contract, "code", lambda rooms: {**code(rooms), "baselines/loop.py": "0"})
+    monkeypatch.setattr(
+        checkpoint, "load", lambda *given: loaded.append(load(*given)) or loaded[-1]
+    )
+    attributes.train(job(), tmp_path / "killed", quiet=True)
+    assert loaded == [None]
+    said = capsys.readouterr().err
+    assert "baseline@attributes: not gone on from " in said
+    assert "\n  code: changed in baselines/loop.py\n" in said
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 

@@ -74,6 +74,23 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
     assert torch.equal(on.weights["weight"], whole.weights["weight"])
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_a_damaged_checkpoint_is_named_and_the_run_begins_anew(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], share: float
+) -> None:
+    losses = [5, 4, 3, 3.5, 2, 2.5, 2.6, 1]
+    whole = run(Numbers(losses), tmp_path / "whole")
+    with pytest.raises(IndexError):
+        run(Numbers(losses[:4]), tmp_path / "killed")
+    path = tmp_path / "killed" / loop.CHECKPOINT
+    content = bytearray(path.read_bytes())
+    content[int(share * len(content))] ^= 2
+    path.write_bytes(content)
+    anew = run(Numbers(losses), tmp_path / "killed")
+    assert f"{path}: damaged: " in capsys.readouterr().err
+    assert (anew.history, anew.loss) == (whole.history, whole.loss)
+
+
 @pytest.mark.parametrize(
     ("task", "said"),
     [

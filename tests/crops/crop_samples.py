@@ -41,6 +41,13 @@ def make_source(name: str, count: int = 6, **changes: object) -> Source:
     return Source(**(fields | changes))  # type: ignore[arg-type]
 
 
+def flip(path: Path, share: float) -> None:
+    """Change one bit of a file, at this share of its length."""
+    content = bytearray(path.read_bytes())
+    content[int(len(content) * share)] ^= 16
+    path.write_bytes(content)
+
+
 def hash_of(name: str) -> int:
     return sum(name.encode()) * 1000
 

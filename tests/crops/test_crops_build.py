@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from crop_samples import picture, write_video
+from crop_samples import flip, picture, write_video
 
-from passerby import files, seeds
+from passerby import contract, files, seeds
 from passerby.crops.build import build
 from passerby.crops.store import CropStore
 from passerby.datasets.index import Benchmark, _image_hash
@@ -216,6 +216,39 @@ def counting(calls: list[str]):
         return _finish(job, shard)
 
     return finish
+
+
+def test_a_damaged_shard_is_named_and_its_source_cut_again(data, monkeypatch, capsys):
+    wanted = run(data)
+    with monkeypatch.context() as patch:
+        patch.setattr("passerby.crops.build.writing", lambda path: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run(data)
+    damaged, *others = sorted((data.parent / "scratch").rglob("de+*.npz"))
+    assert len(others) == 2
+    flip(damaged, 0.5)
+    capsys.readouterr()
+    assert run(data) == wanted
+    said = [line for line in capsys.readouterr().err.splitlines() if "damaged" in line]
+    assert said == [
+        f"crop: {damaged}: damaged: its checksum is not that of what it holds; "
+        f"{damaged.stem} is cut again"
+    ]
+
+
+def test_other_code_or_another_opencv_does_not_go_on_from_the_shards_of_this(data, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("passerby.crops.build.writing", lambda path: 1 / 0)
+        for changed in ("none", "code", "opencv", "numpy"):
+            if changed == "code":
+                patch.setattr(contract, "code", lambda rooms: {"crops/cut.py": "0"})
+            elif changed == "opencv":
+                patch.setattr(cv2, "__version__", "0")
+            elif changed == "numpy":
+                patch.setattr(contract, "_version", lambda package: "0")
+            with pytest.raises(ZeroDivisionError):
+                run(data)
+    assert len(list((data.parent / "scratch" / "crop").glob("*.lock"))) == 4
 
 
 def test_other_settings_do_not_go_on_from_the_shards_of_these(data, monkeypatch):

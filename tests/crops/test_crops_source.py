@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
-from crop_samples import make_source
+from crop_samples import flip, make_source
 
 from passerby.crops import source
+from passerby.sealed import Damaged
 
 
 def test_a_shard_gives_back_what_was_written(tmp_path):
@@ -31,5 +32,13 @@ def test_a_shard_of_another_format_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(source, "FORMAT", "passerby.shard/9")
     source.write(tmp_path / "a.npz", make_source("de+bonn+a"))
     monkeypatch.undo()
-    with pytest.raises(ValueError, match=r"passerby.shard/9 found, passerby.shard/2 wanted"):
+    with pytest.raises(ValueError, match=r"passerby.shard/9 found, passerby.shard/3 wanted"):
+        source.read(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.97, 0.999])
+def test_a_shard_with_one_changed_bit_is_named(tmp_path, share):
+    source.write(tmp_path / "a.npz", make_source("de+bonn+a"))
+    flip(tmp_path / "a.npz", share)
+    with pytest.raises(Damaged, match=r"a\.npz: damaged: its checksum is not"):
         source.read(tmp_path / "a.npz")

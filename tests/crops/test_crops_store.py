@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 import multiprocessing
@@ -14,12 +15,19 @@ import numpy as np
 import pytest
 from crop_samples import make_source, picture
 
+from passerby import seeds
 from passerby.crops import store as store_module
+from passerby.crops.source import Source
 from passerby.crops.store import CropStore, writing
 from passerby.errors import BadInput
 from passerby.images import encoded
 
 HERE = Path(__file__).parent
+
+
+COLUMNS = (
+    "video", "frame", "index", "box", "track", "camera", "width", "height", "person", "checksum",
+)  # fmt: skip
 
 
 def digest(path: Path) -> str:
@@ -54,8 +62,10 @@ def test_header_accounts_for_every_box(make_store):
     store = make_store(
         make_source("de+bonn+a"), make_source("de+bonn+b", count=0, boxes=3, left_out={"cut": 3})
     )
+    digests = store.header.pop("columns")
+    assert sorted(digests) == sorted(COLUMNS)
     assert store.header == {
-        "format": "passerby.crops/2",
+        "format": "passerby.crops/3",
         "crops": 6,
         "boxes": 11,
         "tracks": 2,
@@ -101,12 +111,14 @@ def test_a_crop_outside_the_store_is_an_index_error(make_store):
 
 
 def test_store_refuses_other_version(make_store, monkeypatch):
-    monkeypatch.setattr(store_module, "FORMAT", "passerby.crops/3")
+    monkeypatch.setattr(store_module, "FORMAT", "passerby.crops/2")
     path = make_store(make_source("de+bonn+a")).path
     monkeypatch.undo()
     with pytest.raises(BadInput) as error:
         CropStore(path)
-    assert "'passerby.crops/3' found, 'passerby.crops/2' wanted" in str(error.value)
+    assert "'passerby.crops/2' found, 'passerby.crops/3' wanted; 'dvc repro crop'" in str(
+        error.value
+    )
 
 
 def test_store_refuses_a_file_without_header_as_unfinished(tmp_path):
@@ -217,7 +229,7 @@ def test_a_transaction_holds_a_fixed_number_of_crops(make_store):
     sources = [make_source(f"de+bonn+{name}", count=500) for name in "abcde"]
     store = make_store(*sources)
     transactions = store._env.info()["last_txnid"]
-    assert transactions == 3 + 9 + 1  # 2,500 crops by the thousand, the columns, the header
+    assert transactions == 3 + 10 + 1  # 2,500 crops by the thousand, the columns, the header
 
 
 def test_the_map_grows_with_the_crops(make_store, monkeypatch):
@@ -236,6 +248,88 @@ def test_verify_names_a_crop_that_is_no_picture_or_of_another_size(make_store):
     ]
     with pytest.raises(BadInput, match=r"2 faults: .*; cut it again"):
         store.verify()
+
+
+def written(path: Path, *sources: Source) -> bytes:
+    """A store's bytes; it has not been opened, so a changed copy is read from the disk."""
+    with writing(path) as writer:
+        for source in sources:
+            writer.add(source)
+    return path.read_bytes()
+
+
+def changed(path: Path, whole: bytes, part: bytes, at: int) -> Path:
+    """The store with one bit of `part` changed; pages that LMDB left may hold it, too."""
+    assert part in whole
+    other = bytearray(part)
+    other[at] ^= 1
+    path.write_bytes(whole.replace(part, other))
+    return path
+
+
+@pytest.mark.parametrize("crop", [0, 4, 49])
+def test_a_changed_bit_of_a_picture_is_named_wherever_the_crop_is_read(tmp_path, crop):
+    source = make_source("de+bonn+a", count=50)
+    jpeg = source.jpegs[crop]
+    whole = written(tmp_path / "crops.lmdb", source)
+    # The last bytes before the end mark: the picture still decodes, to other colours.
+    store = CropStore(changed(tmp_path / "changed.lmdb", whole, jpeg, len(jpeg) - 9))
+    said = f"{store.path}: crop {crop} ({store.name(crop)}) is damaged; cut it again"
+    assert list(store.faults()) == [said]
+    for read in (store.image, store.jpeg):
+        with pytest.raises(BadInput) as error:
+            read(crop)
+        assert str(error.value) == said
+    assert store.jpeg(crop - 1 if crop else 1) == source.jpegs[crop - 1 if crop else 1]
+
+
+def test_two_crops_that_changed_places_are_damaged(tmp_path):
+    source = make_source("de+bonn+a", count=3)
+    one, other = (encoded(picture(n), 95) for n in (1, 2))
+    same = min(len(one), len(other))
+    jpegs = [one[:same], other[:same], source.jpegs[2]]
+    whole = written(tmp_path / "a.lmdb", make_source("de+bonn+a", count=3, jpegs=jpegs))
+    swapped = whole.replace(jpegs[0], b"?" * same).replace(jpegs[1], jpegs[0])
+    (tmp_path / "b.lmdb").write_bytes(swapped.replace(b"?" * same, jpegs[1]))
+    store = CropStore(tmp_path / "b.lmdb")
+    assert [fault.split(": ")[1] for fault in store.faults()] == [
+        "crop 0 (de+bonn+a/0/0) is damaged; cut it again",
+        "crop 1 (de+bonn+a/0/1) is damaged; cut it again",
+    ]
+
+
+@pytest.mark.parametrize("count", [3, 1200])
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_changed_bit_of_a_column_is_refused_when_the_store_is_opened(tmp_path, name, count):
+    """Small columns stand inside a page, large ones have pages of their own."""
+    rng = seeds.stream(0, "columns")
+    plain = make_source("de+bonn+a", count=count)
+    random = {
+        key: (values + rng.integers(1, 2**20, values.shape)).astype(values.dtype)
+        for key, values in plain.columns.items()
+    }
+    sources = make_source("de+bonn+A", count=count), dataclasses.replace(plain, columns=random)
+    whole = written(tmp_path / "crops.lmdb", *sources)
+    column = getattr(CropStore(tmp_path / "crops.lmdb"), name).tobytes()
+    path = changed(tmp_path / "changed.lmdb", whole, column, len(column) // 2)
+    with pytest.raises(BadInput) as error:
+        CropStore(path)
+    assert str(error.value) == (
+        f"{path}: damaged (its column '{name}'); copy it again, or run 'dvc repro crop -f'"
+    )
+
+
+@pytest.mark.parametrize(
+    "part", [b'"crops": 6', b'"kept": 6', b"de+bonn+a", b'"left_out"', b'{"bo']
+)
+def test_a_changed_bit_of_the_header_is_refused_when_the_store_is_opened(tmp_path, part):
+    whole = written(tmp_path / "crops.lmdb", make_source("de+bonn+a"))
+    begin = whole.index(b'{"boxes"')
+    content = bytearray(whole)
+    content[whole.index(part, begin) + len(part) - 1] ^= 1
+    (tmp_path / "changed.lmdb").write_bytes(content)
+    with pytest.raises(BadInput, match=r"changed\.lmdb: damaged \(its header\); copy it again"):
+        CropStore(tmp_path / "changed.lmdb")
 
 
 def test_verify_finds_counts_that_do_not_agree(make_store, monkeypatch):

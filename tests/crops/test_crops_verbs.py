@@ -15,7 +15,7 @@ def path(make_store):
 def test_info_is_a_table_of_what_the_store_holds(path):
     size_mb = path.stat().st_size / 1e6
     assert verbs.info(path).splitlines() == [
-        f"{path}: passerby.crops/2, {size_mb:,.1f} MB",
+        f"{path}: passerby.crops/3, {size_mb:,.1f} MB",
         "           8 crops of 12 boxes",
         "           4 tracks; 1 crops without one",
         "           3 cameras, 3 sources",
@@ -57,8 +57,21 @@ def test_show_draws_tracks_or_one_track(path, tmp_path):
 
 
 def test_verify_says_what_was_checked(path):
-    wanted = f"{path}: 8 crops decode to their stated sizes; all counts agree"
+    wanted = f"{path}: 8 crops decode to their stated sizes; all checksums and counts agree"
     assert verbs.verify(path) == wanted
+
+
+def test_neither_verify_nor_export_passes_a_damaged_crop(path, tmp_path):
+    content = bytearray(path.read_bytes())
+    jpeg = make_source("de+bonn+a").jpegs[3]
+    content[content.index(jpeg) + len(jpeg) // 2] ^= 4
+    damaged = tmp_path / "damaged.lmdb"
+    damaged.write_bytes(content)
+    said = r"crop 5 \(de\+bonn\+a/1/1\) is damaged; cut it again"
+    with pytest.raises(BadInput, match=f"1 faults: .*{said}"):
+        verbs.verify(damaged)
+    with pytest.raises(BadInput, match=said):
+        verbs.export(damaged, tmp_path / "out")
 
 
 def test_export_lays_crops_out_by_country_city_and_video(path, tmp_path):

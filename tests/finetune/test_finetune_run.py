@@ -1,5 +1,6 @@
 """A whole finetuning: its artifact, equal bytes, going on after a kill, early refusals."""
 
+import io
 import multiprocessing
 import os
 import shutil
@@ -17,7 +18,7 @@ import torch
 import yaml
 from finetune_samples import Killed, contents
 
-from passerby import files
+from passerby import contract, files, sealed
 from passerby.datasets.index import Benchmark
 from passerby.errors import STOPPED, BadInput
 from passerby.finetune import model, recipes, run
@@ -138,7 +139,8 @@ def test_a_loss_that_is_no_number_is_in_no_checkpoint_though_it_is_read_late(
     with pytest.raises(BadInput, match="the loss of iteration 2 is no finite number"):
         finetune(lr=1e30, iterations=4, iterations_per_epoch=4, checkpoint_s=1e-9)
     (path,) = scratch.rglob(run.CHECKPOINT)
-    assert torch.load(path, weights_only=True)["state"]["iteration"] == 1
+    kept = torch.load(io.BytesIO(sealed.read(path)), weights_only=True)
+    assert kept["state"]["iteration"] == 1
     assert len((path.parent / run.HISTORY).read_text().splitlines()) == 2
 
 
@@ -218,6 +220,84 @@ def test_c5_another_configuration_does_not_go_on_from_the_checkpoint(
         with pytest.raises(ZeroDivisionError):
             finetune("resumed", checkpoint_s=1e-9)
     finetune("resumed", lr=1e-3)
+    assert contents(tmp_path / "resumed") == contents(tmp_path / "undisturbed")
+
+
+BEST = {"validation": {"folds": 2, "keep": "best"}, "people_per_batch": 2}
+SAVED = {"iterations": 6, "iterations_per_epoch": 3, "checkpoint_s": 1e-9}
+
+
+@pytest.fixture
+def killed(finetune: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
+    """Kill a run before its fifth step; gives the steps, to which later runs add theirs."""
+    before, steps = Trainer.before_step, []
+
+    def noted(self: Trainer) -> None:
+        steps.append(self.iter)
+        if steps == [0, 1, 2, 3, 4]:
+            raise Killed
+        before(self)
+
+    def go(out: str, **changes: Any) -> list[int]:
+        monkeypatch.setattr(Trainer, "before_step", noted)
+        with pytest.raises(Killed):
+            finetune(out, **changes)
+        return steps
+
+    return go
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "changes"), [(run.CHECKPOINT, {}), ("best.pt", BEST)])
+def test_a_run_with_a_damaged_file_names_it_and_begins_anew(
+    finetune: Run,
+    killed: Callable[..., list[int]],
+    tmp_path: Path,
+    scratch: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    changes: dict[str, Any],
+) -> None:
+    finetune("undisturbed", **SAVED, **changes)
+    steps = killed("resumed", **SAVED, **changes)
+    (path,) = scratch.rglob(name)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    capsys.readouterr()
+    finetune("resumed", **SAVED, **changes)
+    assert f"{path}: damaged: its checksum is not that of" in capsys.readouterr().err
+    assert steps == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 5]
+    assert contents(tmp_path / "resumed") == contents(tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["code", "numpy"])
+def test_changed_code_or_another_numpy_begins_anew_and_says_so(
+    finetune: Run,
+    killed: Callable[..., list[int]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+) -> None:
+    finetune("undisturbed", **SAVED)
+    steps = killed("resumed", **SAVED)
+    capsys.readouterr()
+    if what == "code":
+        code = contract.code
+        monkeypatch.setattr(contract, "code", lambda rooms: {**code(rooms), "finetune/run.py": "0"})
+    else:
+        monkeypatch.setattr(contract, "_version", lambda name: "0")
+    finetune("resumed", **SAVED)
+    said = capsys.readouterr().err
+    assert "finetune@resumed: not gone on from " in said
+    wanted = {
+        "code": "\n  code: changed in finetune/run.py\n",
+        "numpy": "\n  versions.numpy: saved '",
+    }
+    assert wanted[what] in said
+    assert steps == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 5]
     assert contents(tmp_path / "resumed") == contents(tmp_path / "undisturbed")
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -24,8 +25,9 @@ from pretrain_samples import (
     write_start,
 )
 
-from passerby import files
+from passerby import contract, files
 from passerby.crops import source
+from passerby.crops.store import CropStore
 from passerby.datasets import index
 from passerby.models import init_file
 from passerby.pretrain import monitor
@@ -192,8 +194,8 @@ def test_an_unfinished_run_with_other_settings_is_named_and_left(tmp_path):
     prepare(tmp_path, SHORT.model_copy(update={"temperature": 0.3, "epochs": 1}))
     code, said = run(tmp_path)
     assert code == 0, said
-    assert "a run with other settings:\n  arm.epochs: saved 4, asked 1\n" in said
-    assert "  arm.temperature: saved 0.1, asked 0.3\nask for what was saved, or delete" in said
+    assert "else delete that folder:\n  arm.epochs: saved 4, asked 1\n" in said
+    assert "  arm.temperature: saved 0.1, asked 0.3\n" in said
     assert checkpoints(tmp_path, "checkpoint.pt")(), "the other run's checkpoint is gone"
 
 
@@ -209,11 +211,12 @@ def test_an_unfinished_run_on_another_kind_of_device_is_named_and_left(tmp_path)
     assert job.device == "cpu"
     begun = job.model_copy(update={"device": "cuda"})
     files.write_json(path, begun.model_dump(mode="json"))
+    files.write_json(path.with_name("contract.json"), begun.contract_of_run())
     left = path.parent.rename(path.parent.with_name(files.fingerprint(begun.contract_of_run())))
     code, said = run(tmp_path)
     assert code == 0, said
-    assert f"pretrain: not gone on from {left}, a run with other settings:\n" in said
-    assert "\n  device: saved 'cuda', asked 'cpu'\nask for what was saved" in said
+    assert f"pretrain@moco: not gone on from {left}, an unfinished run with another" in said
+    assert "else delete that folder:\n  device: saved 'cuda', asked 'cpu'\n" in said
     assert (left / "job.json").exists()
 
 
@@ -221,16 +224,74 @@ def test_unfinished_runs_that_are_damaged_or_of_another_version_are_named_and_le
     prepare(tmp_path, SHORT.model_copy(update={"epochs": 1}))
     contents = {"old": b'{"name": "moco", "colour": "green"}', "cut": b'{"na', "binary": b"\xff\0"}
     for name, content in contents.items():
-        path = tmp_path / "scratch" / "pretrain@moco" / name / "job.json"
+        path = tmp_path / "scratch" / "pretrain@moco" / name / "contract.json"
         path.parent.mkdir(parents=True)
         path.write_bytes(content)
     code, said = run(tmp_path)
     assert code == 0, said
     for name, content in contents.items():
-        path = tmp_path / "scratch" / "pretrain@moco" / name / "job.json"
-        assert f"not gone on from {path.parent}, a run with other settings:\n  its job.json" in said
+        path = tmp_path / "scratch" / "pretrain@moco" / name / "contract.json"
+        assert f"pretrain@moco: not gone on from {path.parent}, an unfinished run with" in said
         assert path.read_bytes() == content
-    assert said.count("is damaged, or was written by another version of passerby\n") == 3
+    assert said.count("is damaged, or was written by another version of passerby\n") == 2
+    assert "  code: changed in crops/__init__.py, " in said  # the one that can be read
+
+
+def stopped_run(folder: Path, processes: int = 1) -> Path:
+    """Begin a run and stop it at its tenth step; its checkpoint."""
+    prepare(folder, SHORT)
+    process = started(folder, processes)
+    wait_for(lambda: workers(folder))
+    process.terminate()
+    process.communicate(timeout=120)
+    assert process.returncode == 75
+    (path,) = checkpoints(folder, "checkpoint.pt")()
+    return path
+
+
+def test_changed_code_begins_anew_and_names_the_file(undisturbed, tmp_path, monkeypatch):
+    """A copy of the package, in which a comment is added between two runs."""
+    package = tmp_path / "src" / "passerby"
+    shutil.copytree(Path(contract.__file__).parent, package)
+    monkeypatch.setenv("PYTHONPATH", str(package.parent))
+    left = stopped_run(tmp_path / "run")
+    before = left.read_bytes()
+    with (package / "pretrain" / "moco.py").open("a") as file:
+        file.write("# Another line.\n")
+    code, said = run(tmp_path / "run")
+    assert code == 0, said
+    assert f"pretrain@moco: not gone on from {left.parent}, an unfinished run with another" in said
+    assert "else delete that folder:\n  code: changed in pretrain/moco.py\n" in said
+    assert outputs(tmp_path / "run") == undisturbed(1)
+    assert left.read_bytes() == before
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_damaged_checkpoint_is_named_once_and_the_run_begins_anew(
+    undisturbed, tmp_path, processes
+):
+    path = stopped_run(tmp_path, processes)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    code, said = run(tmp_path, processes)
+    assert code == 0, said
+    assert said.count(f"{path}: damaged: its checksum is not that of what it holds; the run") == 1
+    assert outputs(tmp_path) == undisturbed(processes)
+
+
+def test_a_damaged_crop_ends_the_run_and_is_named(tmp_path):
+    prepare(tmp_path, SHORT)
+    path = tmp_path / "crops.lmdb"
+    jpeg = CropStore(path).jpeg(5)
+    content = bytearray(path.read_bytes())
+    content[content.index(jpeg) + len(jpeg) - 9] ^= 1
+    path.write_bytes(content)
+    code, said = run(tmp_path)
+    assert code == 2
+    assert said.splitlines()[-1] == (
+        f"passerby: {path}: crop 5 (de+bonn+a/5/0) is damaged; cut it again"
+    )
 
 
 def test_mined_positives_in_two_processes_stay_in_step_and_end_alike(tmp_path):

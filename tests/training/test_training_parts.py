@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from passerby import sealed
 from passerby.errors import BadInput
 from passerby.training import checkpoint, precision, schedule, stopping
 from passerby.training.history import History
@@ -27,47 +28,101 @@ def test_no_checkpoint_is_none(tmp_path):
     assert checkpoint.load(tmp_path / "c.pt", CONTRACT) is None
 
 
-def test_a_checkpoint_of_other_settings_is_refused_with_each_difference(tmp_path):
+def test_a_checkpoint_of_another_contract_is_refused_with_each_difference(tmp_path):
     path = tmp_path / "c.pt"
-    checkpoint.save(path, CONTRACT, {})
-    asked = {**CONTRACT, "arm": {"queue": 8192, "lr": 0.12}, "threads": 2}
+    began = {**CONTRACT, "code": {"a.py": "1", "b.py": "1"}, "versions": {"torch": "2.11"}}
+    checkpoint.save(path, began, {})
+    asked = {
+        **CONTRACT,
+        "arm": {"queue": 8192, "lr": 0.12},
+        "threads": 2,
+        "code": {"a.py": "2", "b.py": "1", "c.py": "1"},
+        "versions": {"torch": "2.13"},
+    }
     with pytest.raises(BadInput) as refused:
         checkpoint.load(path, asked)
     assert str(refused.value) == (
-        f"{path}: of a run with other settings:\n"
+        f"{path}: of a run with another contract; ask for what was saved, or delete it to begin "
+        "anew:\n"
+        "  code: changed in a.py, c.py\n"
         "  arm.queue: saved 4096, asked 8192\n"
         "  threads: saved None, asked 2\n"
-        "  ask for what was saved, or delete it to begin anew"
+        "  versions.torch: saved '2.11', asked '2.13'"
     )
 
 
+SAID = "checkpoint: {}: damaged: its checksum is not that of what it holds; the run begins anew\n"
+
+
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
-def test_a_checkpoint_cut_short_is_refused(tmp_path, share):
+def test_a_checkpoint_cut_short_is_named_and_not_gone_on_from(tmp_path, capsys, share):
     path = tmp_path / "c.pt"
     checkpoint.save(path, CONTRACT, {"w": torch.rand(1000)})
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(BadInput, match=r"c\.pt: not a whole checkpoint \(.*delete it to begin"):
-        checkpoint.load(path, CONTRACT)
+    assert checkpoint.load(path, CONTRACT) is None
+    assert capsys.readouterr().err == SAID.format(path)
+    assert checkpoint.load(path, CONTRACT, quiet=True) is None
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 0.9999])
+def test_a_checkpoint_with_one_changed_bit_is_named_and_not_gone_on_from(tmp_path, capsys, share):
+    path = tmp_path / "c.pt"
+    checkpoint.save(path, CONTRACT, {"w": torch.rand(1000)})
+    content = bytearray(path.read_bytes())
+    content[int(len(content) * share)] ^= 1
+    path.write_bytes(content)
+    assert checkpoint.load(path, CONTRACT) is None
+    assert capsys.readouterr().err == SAID.format(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"weights", b"PK\x03\x04 torn", b"\x80\x02}q\x00."])
-def test_a_checkpoint_of_rubbish_is_refused(tmp_path, content):
+def test_rubbish_is_no_checkpoint_and_runs_no_code(tmp_path, capsys, content):
     path = tmp_path / "c.pt"
     path.write_bytes(content)
-    with pytest.raises(BadInput, match=r"delete it to begin anew"):
+    assert checkpoint.load(path, CONTRACT) is None
+    assert capsys.readouterr().err == SAID.format(path)
+    with sealed.written(path) as beside:
+        beside.write_bytes(content)
+    with pytest.raises(
+        BadInput, match=r"c\.pt: (not a checkpoint|format None).*delete it to begin"
+    ):
         checkpoint.load(path, CONTRACT)
 
 
-def test_a_checkpoint_of_another_version_is_refused(tmp_path):
+def test_a_checkpoint_of_another_version_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "c.pt"
-    torch.save({"format": "passerby.checkpoint/0", "contract": {}, "state": {}}, path)
+    monkeypatch.setattr(checkpoint, "FORMAT", "passerby.checkpoint/0")
+    checkpoint.save(path, {}, {})
+    monkeypatch.undo()
     with pytest.raises(BadInput) as refused:
         checkpoint.load(path, CONTRACT)
     assert str(refused.value) == (
-        f"{path}: format 'passerby.checkpoint/0', wanted 'passerby.checkpoint/1'; "
+        f"{path}: format 'passerby.checkpoint/0', wanted 'passerby.checkpoint/2'; "
         "delete it to begin anew"
     )
+
+
+def test_a_run_says_from_which_unfinished_ones_it_does_not_go_on_and_why(tmp_path, capsys):
+    other, rotten, own = (tmp_path / "train@a" / name for name in ("other", "rotten", "own"))
+    for folder in (other, rotten, own):
+        folder.mkdir(parents=True)
+    checkpoint.begin(other, {**CONTRACT, "code": {"moco.py": "1"}})
+    (rotten / checkpoint.CONTRACT).write_bytes(b"\xff\0")
+    capsys.readouterr()
+    checkpoint.begin(own, {**CONTRACT, "code": {"moco.py": "2"}})
+    why = (
+        "an unfinished run with another contract; to go on from it, ask for what was saved, else "
+        "delete that folder:"
+    )
+    assert capsys.readouterr().err == (
+        f"train@a: not gone on from {other}, {why}\n  code: changed in moco.py\n"
+        f"train@a: not gone on from {rotten}, {why}\n"
+        "  its contract.json is damaged, or was written by another version of passerby\n"
+    )
+    checkpoint.begin(own, {**CONTRACT, "code": {"moco.py": "2"}})  # it goes on: nothing to say
+    assert capsys.readouterr().err == ""
 
 
 def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path):

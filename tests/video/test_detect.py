@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from passerby import settings
+from passerby import contract, settings
 from passerby.errors import BadInput
 from passerby.video import detect as detecting
 from passerby.video import detections, detectors, ledger, sequence
@@ -124,6 +124,54 @@ def test_killed_detection_goes_on_with_the_next_video_and_ends_with_the_same_byt
     run(YOLOX, fetched)
     assert detector.seen == 40
     assert Path("detections.parquet").read_bytes() == undisturbed
+
+
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.999])
+@pytest.mark.parametrize("suffix", [".parquet", ".json"])
+def test_a_damaged_shard_is_named_and_its_video_looked_at_again(
+    fetched: Path,
+    marks: Callable[[int | None], Marks],
+    capsys: pytest.CaptureFixture[str],
+    suffix: str,
+    share: float,
+) -> None:
+    marks(None)
+    run(YOLOX, fetched)
+    undisturbed = Path("detections.parquet").read_bytes()
+    marks(60)  # the first video is finished
+    with pytest.raises(KeyboardInterrupt):
+        run(YOLOX, fetched)
+    (path,) = (p for p in Path("scratch").rglob(f"*{suffix}") if not p.name.startswith("."))
+    content = bytearray(path.read_bytes())
+    content[int(share * len(content))] ^= 8
+    path.write_bytes(content)
+    detector = marks(None)
+    capsys.readouterr()
+    run(YOLOX, fetched)
+    said = capsys.readouterr().err
+    assert f"detect: {path}: damaged: " in said
+    assert "; syn+city+-b_1 is looked at again\n" in said
+    assert detector.seen == 80
+    assert Path("detections.parquet").read_bytes() == undisturbed
+
+
+@pytest.mark.parametrize("package", ["onnxruntime", "av", "torch"])
+def test_another_version_of_what_detects_does_not_use_what_is_in_scratch(
+    fetched: Path,
+    marks: Callable[[int | None], Marks],
+    monkeypatch: pytest.MonkeyPatch,
+    package: str,
+) -> None:
+    marks(60)
+    with pytest.raises(KeyboardInterrupt):
+        run(YOLOX, fetched)
+    version = contract._version
+    monkeypatch.setattr(
+        contract, "_version", lambda name: "0" if name == package else version(name)
+    )
+    detector = marks(None)
+    run(YOLOX, fetched)
+    assert detector.seen == 80
 
 
 def test_another_setting_or_video_does_not_use_what_is_in_scratch(

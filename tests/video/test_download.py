@@ -1,5 +1,6 @@
 """Downloading: real transfers from a real server, each fault with its own state, resumable."""
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -192,6 +193,45 @@ def test_a_finished_download_whose_file_is_gone_is_fetched_again(host: SimpleNam
     with pytest.raises(Stopped):
         download(section, "v", "v.tsv")
     assert host.asked["good"] == before + 2
+
+
+def test_a_fetched_video_of_which_a_bit_has_changed_is_named_and_fetched_again(
+    host: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(Stopped):
+        download(host.of(["a", "b", "429"], max_unfinished_share=0.0), "v", "v.tsv")
+    (kept,) = Path("scratch/download").glob("*/videos/syn+city+a.mp4")
+    content = bytearray(kept.read_bytes())
+    content[len(content) // 2] ^= 1
+    kept.write_bytes(content)
+    before = dict(host.asked)
+    capsys.readouterr()
+    download(host.of(["a", "b", "429"]), "v", "v.tsv")
+    assert capsys.readouterr().err.count("damaged") == 1
+    assert host.asked["a"] > before["a"]
+    assert host.asked["b"] == before["b"]
+    for name in "ab":
+        row = next(row for row in ledger.read("v.tsv") if row.name == f"syn+city+{name}")
+        assert hashlib.sha256(Path(f"v/{row.name}.mp4").read_bytes()).hexdigest() == row.sha256
+        assert Path(f"v/{row.name}.mp4").stat().st_size == len(content)
+
+
+@pytest.mark.parametrize("place", ["ok", "sha256", "fps", "{"])
+def test_a_note_of_which_a_bit_has_changed_is_named_and_its_video_asked_for_again(
+    host: SimpleNamespace, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    with pytest.raises(Stopped):
+        download(host.of(["a", "429"], max_unfinished_share=0.0), "v", "v.tsv")
+    (note,) = Path("scratch/download").glob("*/done/syn+city+a.json")
+    content = bytearray(note.read_bytes())
+    content[content.index(place.encode())] ^= 1
+    note.write_bytes(content)
+    before = host.asked["a"]
+    capsys.readouterr()
+    rows = download(host.of(["a", "429"]), "v", "v.tsv")
+    assert f"download: {note}: damaged: its checksum is not that of" in capsys.readouterr().err
+    assert host.asked["a"] > before
+    assert rows[0].state == "ok"
 
 
 def test_a_city_drawn_anew_is_not_served_from_old_scratch(

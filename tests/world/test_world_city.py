@@ -16,7 +16,7 @@ from passerby.datasets import attributes as reader
 from passerby.datasets import index
 from passerby.settings import BenchmarkSource, World
 from passerby.video import decode, listing, people, pickles
-from passerby.world import sets, street
+from passerby.world import city, sets, street
 from passerby.world.camera import draw_camera
 from passerby.world.city import draw_city
 from passerby.world.looks import Look
@@ -69,6 +69,37 @@ def test_a_kill_in_the_middle_changes_no_byte(
     draw_city(tiny_world, "toy", tmp_path / "toy")
     assert hashes(tmp_path / "toy") == hashes(tiny_city)
     assert os.listdir(tmp_path / "scratch") == []
+
+
+@pytest.mark.slow
+def test_a_damaged_part_is_named_and_drawn_again(
+    tiny_city: Path,
+    tiny_world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(city.montage, "write", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            draw_city(tiny_world, "toy", tmp_path / "toy")
+    (made,) = tmp_path.glob("scratch/world@toy/*/city")
+    picture = next(made.rglob("bounding_box_train/*.jpg"))
+    video = next(made.rglob("*s00c1.mp4"))
+    mark = made.parent / "syn+toy+s00c2.done.json"
+    for path in (picture, video, mark):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    capsys.readouterr()
+    draw_city(tiny_world, "toy", tmp_path / "toy")
+    said = capsys.readouterr().err
+    for path, part in ((picture, "market1501"), (video, "syn+toy+s00c1"), (mark, "syn+toy+s00c2")):
+        assert f"world: {path}: damaged: " in said
+        assert f"; {part} is drawn again\n" in said
+    assert said.count(": damaged: ") == 3
+    assert hashes(tmp_path / "toy") == hashes(tiny_city)
 
 
 @pytest.mark.parametrize("name", SETS)

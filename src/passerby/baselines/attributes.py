@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from passerby import files, seeds
 from passerby.baselines import augment, loop, pictures
 from passerby.baselines.loop import Course
+from passerby.contract import of_run
 from passerby.datasets import attributes as labels
 from passerby.datasets.attributes import CLASSES
 from passerby.datasets.index import Benchmark, Items
@@ -31,13 +32,15 @@ from passerby.models.init_file import InitHeader
 from passerby.models.small_maps import quick_on_small_maps
 from passerby.settings import Attributes, Encoder
 from passerby.text import say
-from passerby.training import precision, processes
+from passerby.training import checkpoint, precision, processes
 from passerby.training.repeatable import drawing_from, repeatable
 from passerby.training.sampler import EpochSampler
 from passerby.training.upload import sent
 
 NAME = "attributes"
 FORMAT = "passerby.attributes/1"
+FOLLOWED = ("baselines", "datasets", "models", "training")
+"""Rooms whose code decides the result."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,8 @@ class Job:
         rates = plan.plateau_patience, plan.plateau_factor
         return Course(NAME, plan.seed, plan.epochs, plan.patience, *rates)
 
-    def contract(self, device: str, lowered: str) -> dict[str, Any]:
-        """Everything that decides the bytes that the run ends with."""
+    def settings_and_inputs(self, device: str, lowered: str) -> dict[str, Any]:
+        """Everything that decides the result but our own code; its hash stands in the card."""
         return {
             **self.hashes,
             "attributes": self.plan.contract("benchmark", "annotations", "init", "precision"),
@@ -226,8 +229,10 @@ def train(job: Job, out: str | Path, quiet: bool = False) -> ModelCard:
     init_file.require_fit(job.init, header, job.encoder)
     device = processes.device_kind()
     lowered = precision.decide(job.plan.precision, device)
-    contract = job.contract(device, lowered)
+    told = job.settings_and_inputs(device, lowered)
+    contract = of_run(told, FOLLOWED)
     with repeatable(job.threads), files.scratch(f"baseline@{NAME}", contract) as scratch:
+        checkpoint.begin(scratch, contract)
         training, validation = labelled(job)
         network = built(job, start).to(device)
         task = Task(job, network, training, validation, lowered)
@@ -248,7 +253,7 @@ def train(job: Job, out: str | Path, quiet: bool = False) -> ModelCard:
         }
         about = {"format": FORMAT, "trained_on": job.benchmark.name, "counts": counts}
         files.write_json(folder / "attributes.json", {**about, **found})
-        card = _card(job, header, contract, {**counts, **found["mean"]})
+        card = _card(job, header, told, {**counts, **found["mean"]})
         return artifact.write(folder, network.backbone.state_dict(), card)
 
 
@@ -307,7 +312,7 @@ def accuracies(right: np.ndarray, learned: np.ndarray, asked: np.ndarray) -> dic
 
 
 def _card(
-    job: Job, header: InitHeader, contract: Mapping[str, Any], metrics: Mapping[str, float]
+    job: Job, header: InitHeader, told: Mapping[str, Any], metrics: Mapping[str, float]
 ) -> ModelCard:
     """What the model will say of itself."""
     return ModelCard.of(
@@ -322,6 +327,6 @@ def _card(
         init=Path(job.init).stem,
         fresh=header.fresh,
         seed=job.plan.seed,
-        hashes={**job.hashes, "contract": files.fingerprint(contract)},
+        hashes={**job.hashes, "contract": files.fingerprint(told)},
         metrics=dict(metrics),
     )

@@ -4,7 +4,6 @@ A source that is finished stays finished, whatever kills the run. The store, mad
 the end, does not depend on which worker cut what, or when.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -12,19 +11,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from passerby import files, parallel
+from passerby import files, parallel, sealed
+from passerby.contract import of_run
 from passerby.crops import cut, images, montage, source
-from passerby.crops.source import Source
-from passerby.crops.store import CropStore, added, writing
+from passerby.crops.source import Source, added
+from passerby.crops.store import CropStore, writing
 from passerby.errors import BadInput, listing
 from passerby.progress import Progress
+from passerby.sealed import Damaged
 from passerby.settings import Crops
-from passerby.video import decode, detections, packets
+from passerby.video import detections
 from passerby.video.people import read as read_people
 
+FOLLOWED = ("crops", "datasets", "video")
+"""Rooms whose code decides the result."""
 MONTAGE_TRACKS = 32
 MONTAGE_EACH = 4
 MONTAGE_COLUMNS = 16
@@ -66,7 +68,7 @@ def build(
         path = data / "crops.lmdb"
         with writing(path) as writer:
             for job in jobs:
-                writer.add(source.read(shards[job.name]))
+                writer.add(_read(job, shards[job.name]))
         _describe(CropStore(path), data)
 
 
@@ -122,21 +124,14 @@ def _contract(
     settings: Crops, data: Path, jobs: list[Job], who: dict[str, dict[int, int]]
 ) -> dict[str, Any]:
     """Everything that decides the bytes of a shard. Videos by size and time: hashing is slow."""
-    sources = [
-        *map(str, sorted(Path(__file__).parent.glob("*.py"))),
-        str(decode.__file__),
-        str(packets.__file__),
-    ]
-    code = b"".join(Path(path).read_bytes() for path in sources)
     stats = {job.name: job.input.stat() for job in jobs}
-    return {
+    told = {
         "settings": settings.contract("benchmarks"),
         "people": files.fingerprint(sorted((v, sorted(t.items())) for v, t in who.items())),
         "detections": files.sha256(data / "detections.parquet"),
         "inputs": {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()},
-        "code": hashlib.sha256(code).hexdigest(),
-        "opencv": cv2.__version__,
     }
+    return of_run(told, FOLLOWED, ["av"])
 
 
 def _cut(jobs: list[Job], shards: Mapping[str, Path]) -> None:
@@ -160,6 +155,16 @@ def _finish(job: Job, shard: Path) -> dict[str, int]:
     made = job.make()
     source.write(shard, made)
     return made.left_out
+
+
+def _read(job: Job, shard: Path) -> Source:
+    """The crops of a source; it is cut again if its shard is damaged."""
+    try:
+        return source.read(shard)
+    except Damaged as error:
+        sealed.say_again("crop", error, f"{job.name} is cut again")
+        _finish(job, shard)
+        return source.read(shard)
 
 
 def _describe(store: CropStore, data: Path) -> None:

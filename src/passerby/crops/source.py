@@ -1,10 +1,11 @@
 """The crops of one source, a video or a folder of images, on their way to the store.
 
-This file owns the shard format `passerby.shard/2`: one `.npz` a source, written whole into scratch,
-so that a run that was killed goes on with the first source that it had not finished.
+This file owns the shard format `passerby.shard/3`: one `.npz` a source, sealed, written whole into
+scratch, so that a run that was killed goes on with the first source that it had not finished.
 """
 
 import hashlib
+import io
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +13,9 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from passerby import files
+from passerby import sealed
 
-FORMAT = "passerby.shard/2"
+FORMAT = "passerby.shard/3"
 
 Kind = Literal["video", "images"]
 Reason = Literal[
@@ -101,7 +102,7 @@ def people(name: str, person: np.ndarray) -> np.ndarray:
 def write(path: str | Path, source: Source) -> None:
     """Write a shard whole."""
     about = {"format": FORMAT, "cameras": source.cameras, **source.facts}
-    with files.written_whole(path) as beside, open(beside, "wb") as file:
+    with sealed.written(path) as beside, open(beside, "wb") as file:
         arrays: dict[str, Any] = {
             "about": np.frombuffer(json.dumps(about).encode(), np.uint8),
             "bytes": np.frombuffer(b"".join(source.jpegs), np.uint8),
@@ -114,9 +115,10 @@ def read(path: str | Path) -> Source:
     """Read a shard.
 
     Raises:
+        Damaged: it is not what was written.
         ValueError: it is of another format (a bug: shards lie in scratch, named by contract).
     """
-    with np.load(path, allow_pickle=False) as stored:
+    with np.load(io.BytesIO(sealed.read(path)), allow_pickle=False) as stored:
         about = json.loads(stored["about"].tobytes())
         if about["format"] != FORMAT:
             raise ValueError(f"{path}: {about['format']} found, {FORMAT} wanted")
@@ -142,3 +144,29 @@ def numbers_in_frame(frame: np.ndarray) -> np.ndarray:
     """
     first = np.searchsorted(frame, frame, side="left")
     return (np.arange(len(frame)) - first).astype(np.int32)
+
+
+def dense(tracks: np.ndarray, first: int) -> tuple[np.ndarray, int]:
+    """Number the tracks of one source anew from `first`, in their order; -1 stays.
+
+    Returns:
+        `(tracks, count)`: int64 `(N,)`, and how many there are.
+
+    Example:
+        >>> dense(np.array([7, -1, 3, 7]), first=10)
+        (array([11, -1, 10, 11]), 2)
+    """
+    known = np.unique(tracks[tracks >= 0])
+    numbers = np.searchsorted(known, tracks) + first
+    return np.where(tracks >= 0, numbers, -1), len(known)
+
+
+def added(counts: list[dict[str, int]]) -> dict[str, int]:
+    """The sums of several counts, sorted by name.
+
+    Example:
+        >>> added([{"small": 2}, {"cut": 1, "small": 1}])
+        {'cut': 1, 'small': 3}
+    """
+    names = sorted({name for count in counts for name in count})
+    return {name: sum(count.get(name, 0) for count in counts) for name in names}

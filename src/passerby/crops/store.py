@@ -1,8 +1,11 @@
-"""The crop store, `data/crops.lmdb`: this file owns the format `passerby.crops/2`, both ways.
+"""The crop store, `data/crops.lmdb`: this file owns the format `passerby.crops/3`, both ways.
 
 One LMDB file. A crop's key is its number, 8 bytes, big-endian; its value is a JPEG. Behind the
 crops stand the columns, each one value (`column/frame`, ...: plain little-endian numbers), and
 last of all the `header` in JSON. A file without a header is unfinished, whatever else it holds.
+
+The column `checksum` holds the CRC-32 of each JPEG, the header the SHA-256 of each column and of
+itself. Columns and header are checked when a store is opened, a crop whenever it is read.
 
 Equal crops in equal order give equal bytes: the file is made in one pass, appended in batches of a
 fixed size, because where LMDB puts a page depends on which transaction wrote it. A copy that
@@ -26,16 +29,20 @@ import lmdb
 import numpy as np
 
 from passerby import files
-from passerby.crops import names
-from passerby.crops.source import COLUMNS, Source
+from passerby.crops import checksums, names
+from passerby.crops.source import COLUMNS, Source, added, dense
 from passerby.errors import BadInput, listing
 
-FORMAT = "passerby.crops/2"
+FORMAT = "passerby.crops/3"
 BATCH = 1000
 """Records of one transaction; another number gives other bytes."""
 
 _HEADER = b"header"
-_ALL_COLUMNS: dict[str, np.dtype[Any]] = {"video": np.dtype("<i4"), **COLUMNS}
+_ALL_COLUMNS: dict[str, np.dtype[Any]] = {
+    "video": np.dtype("<i4"),
+    **COLUMNS,
+    "checksum": np.dtype("<u4"),
+}
 _FIRST_MAP_BYTES = 1 << 26
 _PAGE_BYTES = 4096
 
@@ -85,6 +92,7 @@ class StoreWriter:
         columns["video"] = np.full(len(source.jpegs), len(self._sources))
         columns["camera"] = columns["camera"] + len(self._cameras)
         columns["track"], count = dense(columns["track"], self._tracks)
+        columns["checksum"] = checksums.of_crops(source.jpegs)
         for name, dtype in _ALL_COLUMNS.items():
             self._columns[name].append(columns[name].astype(dtype))
         self._tracks += count
@@ -94,9 +102,11 @@ class StoreWriter:
     def finish(self) -> None:
         """Write what waits, the columns, and the header last."""
         self._flush()
+        digests = {}
         for name in sorted(_ALL_COLUMNS):
             parts = self._columns.pop(name)
             data = np.concatenate(parts).tobytes() if parts else b""
+            digests[name] = checksums.of_column(data)
             self._put([(f"column/{name}".encode(), data)])
         header = {
             "format": FORMAT,
@@ -106,8 +116,9 @@ class StoreWriter:
             "left_out": added([source["left_out"] for source in self._sources]),
             "cameras": self._cameras,
             "sources": self._sources,
+            "columns": digests,
         }
-        self._put([(_HEADER, json.dumps(header, sort_keys=True).encode())])
+        self._put([(_HEADER, checksums.with_checksum(header))])
 
     def close(self) -> None:
         """Let go of the file, finished or not."""
@@ -149,9 +160,10 @@ class CropStore:
         width: int32 `(N,)`, pixels, as stored.
         height: int32 `(N,)`, pixels, as stored.
         person: int64 `(N,)`, who it is where that is known, else -1; to count with, not to train.
+        checksum: uint32 `(N,)`, CRC-32 of the JPEG.
 
     Raises:
-        BadInput: there is no such file, it is no store, unfinished, cut short, of another
+        BadInput: there is no such file, it is no store, unfinished, cut short, damaged, of another
             version, or has names that no source or camera can have.
     """
 
@@ -165,6 +177,7 @@ class CropStore:
     width: np.ndarray
     height: np.ndarray
     person: np.ndarray
+    checksum: np.ndarray
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -183,18 +196,22 @@ class CropStore:
         return int(self.header["crops"])
 
     def jpeg(self, i: int) -> bytes:
-        """The JPEG file of crop `i`."""
-        with self._env.begin() as transaction:
-            return bytes(_found(transaction, self._checked(i)))
+        """The JPEG file of crop `i`.
+
+        Raises:
+            BadInput: it is damaged.
+        """
+        with self._env.begin(buffers=True) as transaction:
+            return bytes(self._crop(transaction, i))
 
     def image(self, i: int) -> np.ndarray:
         """Crop `i` as uint8 `(H, W, 3)`, RGB.
 
         Raises:
-            BadInput: its bytes are no picture (the file was damaged).
+            BadInput: it is damaged, or is no picture.
         """
         with self._env.begin(buffers=True) as transaction:
-            data = np.frombuffer(_found(transaction, self._checked(i)), np.uint8)
+            data = np.frombuffer(self._crop(transaction, i), np.uint8)
             image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
         if image is None:
             raise BadInput(f"{self.path}: crop {i} ({self.name(i)}) is no picture; cut it again")
@@ -230,65 +247,55 @@ class CropStore:
         if found:
             raise BadInput(f"{self.path}: {len(found):,} faults: {listing(found)}; cut it again")
 
-    def _checked(self, i: int) -> bytes:
+    def _crop(self, transaction: lmdb.Transaction, i: int) -> bytes | memoryview:
+        """The JPEG file of crop `i`, compared with its checksum."""
         if not 0 <= i < len(self):
             raise IndexError(f"{self.path}: crop {i} asked, it holds 0 to {len(self) - 1}")
-        return _key(int(i))
+        jpeg = self._value(transaction, _key(int(i)))
+        if jpeg is None or checksums.of_crop(jpeg) != self.checksum[i]:
+            raise BadInput(f"{self.path}: crop {i} ({self.name(i)}) is damaged; cut it again")
+        return jpeg
+
+    def _value(self, transaction: lmdb.Transaction, key: bytes) -> bytes | memoryview | None:
+        """The value of a key, or `None` where it cannot be found."""
+        try:
+            return transaction.get(key)
+        except lmdb.Error as error:
+            raise self._damaged(str(error)) from None
+
+    def _damaged(self, what: str) -> BadInput:
+        return BadInput(f"{self.path}: damaged ({what}); copy it again, or run 'dvc repro crop -f'")
 
     def _read_header(self) -> dict[str, Any]:
-        data = self._view.get(_HEADER)
+        data = self._value(self._view, _HEADER)
         if data is None:
             raise BadInput(
                 f"{self.path}: no header found: unfinished, or not a crop store; "
                 "'dvc repro crop' makes it"
             )
-        header: dict[str, Any] = json.loads(bytes(data))
+        try:
+            header: dict[str, Any] = dict(json.loads(bytes(data)))
+        except (ValueError, TypeError, RecursionError):
+            raise self._damaged("its header") from None
         if header.get("format") != FORMAT:
             raise BadInput(
                 f"{self.path}: format '{header.get('format')}' found, '{FORMAT}' wanted; "
                 "'dvc repro crop' makes it anew"
             )
-        return header
+        held = checksums.checked(header)
+        if held is None:
+            raise self._damaged("its header")
+        return held
 
     def _column(self, name: str, dtype: np.dtype[Any]) -> np.ndarray:
-        values = np.frombuffer(_found(self._view, f"column/{name}".encode()), dtype)
+        data = self._value(self._view, f"column/{name}".encode())
+        if data is None or checksums.of_column(data) != self.header["columns"].get(name):
+            raise self._damaged(f"its column '{name}'")
+        values = np.frombuffer(data, dtype)
         if not values.flags.aligned:  # a value under 2 KB stands inside a page, at any even place
             values = values.copy()
             values.flags.writeable = False
         return values.reshape(-1, 4) if name == "box" else values
-
-
-def dense(tracks: np.ndarray, first: int) -> tuple[np.ndarray, int]:
-    """Number the tracks of one source anew from `first`, in their order; -1 stays.
-
-    Returns:
-        `(tracks, count)`: int64 `(N,)`, and how many there are.
-
-    Example:
-        >>> dense(np.array([7, -1, 3, 7]), first=10)
-        (array([11, -1, 10, 11]), 2)
-    """
-    known = np.unique(tracks[tracks >= 0])
-    numbers = np.searchsorted(known, tracks) + first
-    return np.where(tracks >= 0, numbers, -1), len(known)
-
-
-def added(counts: list[dict[str, int]]) -> dict[str, int]:
-    """The sums of several counts, sorted by name.
-
-    Example:
-        >>> added([{"small": 2}, {"cut": 1, "small": 1}])
-        {'cut': 1, 'small': 3}
-    """
-    names = sorted({name for count in counts for name in count})
-    return {name: sum(count.get(name, 0) for count in counts) for name in names}
-
-
-def _found(transaction: lmdb.Transaction, key: bytes) -> memoryview | bytes:
-    """The value of a key that a finished store has."""
-    value = transaction.get(key)
-    assert value is not None, key
-    return value
 
 
 def _key(i: int) -> bytes:

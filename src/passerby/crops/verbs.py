@@ -70,14 +70,16 @@ def show(path: str | Path, out: str | Path, count: int = 128, track: int | None 
 
 
 def verify(path: str | Path) -> str:
-    """Decode every crop of a store and check its counts.
+    """Decode every crop of a store, check its checksums and counts.
 
     Raises:
         BadInput: something is wrong; the message lists it.
     """
     store = CropStore(path)
     store.verify()
-    return f"{path}: {len(store):,} crops decode to their stated sizes; all counts agree"
+    return (
+        f"{path}: {len(store):,} crops decode to their stated sizes; all checksums and counts agree"
+    )
 
 
 def export(path: str | Path, folder: str | Path) -> str:

@@ -6,9 +6,11 @@ label beyond the share that the comparison allows itself.
 
 from pathlib import Path
 
-from passerby import files
+from passerby import files, sealed
 from passerby.finetune import run
 from passerby.finetune.job import Job
+from passerby.sealed import Damaged
+from passerby.training import checkpoint
 
 COLUMNS = ("fold", "people", "held_out", "iteration", "map", "rank_1")
 AT_THE_END = 10**9
@@ -29,16 +31,32 @@ def crossvalidate(job: Job, folds: int, out: str | Path, quiet: bool = False) ->
         Stopped: SIGTERM came; folds that are done are kept.
     """
     lines = ["\t".join(COLUMNS)]
-    with files.scratch(job.name, {**job.contract_of_run(), "folds": folds}) as folder:
+    contract = {**job.contract_of_run(), "folds": folds}
+    with files.scratch(job.name, contract) as folder:
+        checkpoint.begin(folder, contract)
         for fold in range(folds):
             held = _of_fold(job, folds, fold)
-            model = folder / f"fold-{fold}"
-            if not (model / run.VALIDATION).exists():  # it is moved there whole
-                run.finetune(held, model, quiet)
-            scores = (model / run.VALIDATION).read_text().splitlines()[-1]
+            kept = folder / f"fold-{fold}.json"
+            scores = _kept(kept, job.name)
+            if scores is None:
+                run.finetune(held, folder / f"fold-{fold}", quiet)
+                scores = (folder / f"fold-{fold}" / run.VALIDATION).read_text().splitlines()[-1]
+                sealed.write_json(kept, scores)
             counts = f"{fold}\t{len(held.people)}\t{len(held.held_out)}"
             lines.append(f"{counts}\t{scores}")
     files.write_text(out, "\n".join(lines) + "\n")
+
+
+def _kept(path: Path, name: str) -> str | None:
+    """The scores of a fold that an earlier run has done; `None` if there are none, or damaged."""
+    if not path.exists():
+        return None
+    try:
+        scores: str = sealed.read_json(path)
+    except Damaged as error:
+        sealed.say_again(name, error, "the fold is done again")
+        return None
+    return scores
 
 
 def _of_fold(job: Job, folds: int, fold: int) -> Job:

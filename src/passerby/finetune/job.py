@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from passerby import files
+from passerby.contract import of_run
 from passerby.datasets import fractions, index
 from passerby.datasets.index import Benchmark
 from passerby.finetune import bridge, compat, recipes, validation
@@ -14,6 +15,8 @@ from passerby.finetune.recipes import Schedule
 from passerby.models import init_file
 from passerby.settings import Encoder, Finetune, Section
 
+FOLLOWED = ("finetune", "datasets", "evaluation", "models", "training")
+"""Rooms whose code decides the result."""
 _DECIDE_NOTHING = ("benchmark", "label_lists", "precision", "workers", "checkpoint_s")
 
 
@@ -83,6 +86,10 @@ class Job(Section):
 
     def contract_of_run(self) -> dict[str, Any]:
         """Everything that decides the bytes that the run ends with."""
+        return of_run(self.settings_and_inputs(), FOLLOWED)
+
+    def settings_and_inputs(self) -> dict[str, Any]:
+        """The contract but for our own code: its hash stands in the model's card."""
         return {
             **self.hashes,
             "finetune": self.plan.contract(*_DECIDE_NOTHING),

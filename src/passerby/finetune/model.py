@@ -91,7 +91,7 @@ def _about(job: Job, header: InitHeader, scores: Mapping[str, float]) -> dict[st
         "fresh": header.fresh,
         "percent": job.percent,
         "seed": job.seed,
-        "hashes": {**job.hashes, "contract": files.fingerprint(job.contract_of_run())},
+        "hashes": {**job.hashes, "contract": files.fingerprint(job.settings_and_inputs())},
         "metrics": metrics,
     }
 

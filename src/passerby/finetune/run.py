@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from passerby import files
+from passerby import files, sealed
 from passerby.errors import BadInput, Stopped, listing
 from passerby.finetune import model, recipes
 from passerby.finetune.compat import fastreid
@@ -28,6 +28,7 @@ from passerby.finetune.validation import Best, Judge
 from passerby.models import init_file
 from passerby.models.artifact import ModelCard
 from passerby.progress import Progress
+from passerby.sealed import Damaged
 from passerby.text import say
 from passerby.training import checkpoint, launch, precision, processes, stopping
 from passerby.training.calibration import calibrate
@@ -78,7 +79,9 @@ def finetune(job: Job, out: str | Path, quiet: bool = False) -> ModelCard:
         }
     )
     job.check()
-    with files.scratch(job.name, job.contract_of_run()) as folder:
+    contract = job.contract_of_run()
+    with files.scratch(job.name, contract) as folder:
+        checkpoint.begin(folder, contract)
         files.write_json(folder / JOB, job.model_dump(mode="json"))
         if count > 1:
             launch.torchrun(MODULE, folder, count, job.threads)
@@ -141,12 +144,12 @@ class Keeper:
     ) -> None:
         self._job, self._trainer, self._folder = job, trainer, folder
         self._stop_asked, self._contract = stop_asked, job.contract_of_run()
+        self._main = fastreid.utils.comm.is_main_process()
         self._best = Best(folder / "best.pt")
-        saved = checkpoint.load(folder / CHECKPOINT, self._contract)
+        saved = self._saved()
         if saved:
             trainer.resume(saved)
             self._best.row = saved["best"]
-        self._main = fastreid.utils.comm.is_main_process()
         texts = saved["texts"] if saved else {HISTORY: "", VALIDATION: ""}
         self._quiet, self._judge, self._tables = quiet or not self._main, None, {}
         if self._main:
@@ -156,6 +159,19 @@ class Keeper:
                 self._tables[VALIDATION] = table
                 self._judge = Judge(job.labelled, job.held_out, job.plan, job.seed, job.threads)
         self._saved_at = time.monotonic()
+
+    def _saved(self) -> dict[str, Any] | None:
+        """The checkpoint, if it and the best weights that belong to it are there and whole."""
+        quiet = not self._main
+        saved = checkpoint.load(self._folder / CHECKPOINT, self._contract, quiet)
+        try:
+            if saved and saved["best"]:
+                self._best.weights()
+        except Damaged as error:
+            if not quiet:
+                sealed.say_again(self._job.name, error, "the run begins anew")
+            return None
+        return saved
 
     def run(self) -> None:
         """Train to the end.
@@ -234,9 +250,8 @@ class Keeper:
         last = trainer.weights()
         scores = self._last_scores()
         if keep == "best":
-            best = torch.load(self._best.path, map_location="cpu", weights_only=True)
             self._write(out / LAST, header, last, scores)
-            self._write(out, header, best, self._best.row)
+            self._write(out, header, self._best.weights(), self._best.row)
         else:
             self._write(out, header, last, scores)
         for name, table in self._tables.items():

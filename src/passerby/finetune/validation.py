@@ -3,6 +3,7 @@
 They are dealt into folds by the seed, out of the labelled people alone; the test set takes no part.
 """
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from passerby import files, seeds
+from passerby import sealed, seeds
 from passerby.datasets.index import Benchmark
 from passerby.errors import BadInput
 from passerby.models.artifact import ModelCard
@@ -134,6 +135,16 @@ class Best:
     def offer(self, row: dict[str, float], weights: Mapping[str, Tensor]) -> None:
         """Keep the weights if their mAP is above all before (row C4: also those before a kill)."""
         if not self.row or row["map"] > self.row["map"]:
-            with files.written_whole(self.path) as beside, open(beside, "wb") as file:
+            with sealed.written(self.path) as beside, open(beside, "wb") as file:
                 torch.save(dict(weights), file)
             self.row = row
+
+    def weights(self) -> dict[str, Tensor]:
+        """The weights that were kept.
+
+        Raises:
+            Damaged: their file is missing or damaged; a run that goes on finds it, and begins anew.
+        """
+        content = io.BytesIO(sealed.read(self.path))
+        kept: dict[str, Tensor] = torch.load(content, map_location="cpu", weights_only=True)
+        return kept

@@ -40,7 +40,7 @@ class Loop:
         board: Curves for those who ask.
 
     Raises:
-        BadInput: the checkpoint is of other settings, or damaged.
+        BadInput: the checkpoint is of another contract.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Loop:
         self.trainer, self.feed, self.group = trainer, feed, trainer.group
         self._path, self._contract, self._stop_asked = scratch / CHECKPOINT, contract, stop_asked
         self._watch, self._board = watch, board or Board("")
-        saved = checkpoint.load(self._path, contract)
+        saved = checkpoint.load(self._path, contract, quiet=self.group.rank > 0)
         self.group.wait()  # nobody saves before all have looked
         rows = saved["rows"] if saved else {HISTORY: "", MONITOR: ""}
         self._seen = torch.zeros(len(MEASURED) + 1, dtype=torch.float64, device=self.group.device)

@@ -1,25 +1,24 @@
 """One pretraining from beginning to end: the job, its scratch, torchrun, and what comes out."""
 
 import shutil
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from passerby import files
+from passerby.contract import of_run
 from passerby.crops.store import CropStore
 from passerby.datasets import index
-from passerby.errors import BadInput
 from passerby.pretrain import monitor
 from passerby.settings import Encoder, Pretrain, Section
-from passerby.text import say
 from passerby.training import boards, checkpoint, launch, precision, processes
 
 MODULE = "passerby.pretrain.main"
 WEIGHTS = "weights.safetensors"
 JOB = "job.json"
+FOLLOWED = ("pretrain", "crops", "datasets", "evaluation", "models", "training")
+"""Rooms whose code decides the result."""
 _DECIDE_NOTHING = ("checkpoint_s", "feed")
 
 
@@ -54,7 +53,7 @@ class Job(Section):
         told = self.model_dump(mode="json", exclude=paths)
         for key in _DECIDE_NOTHING:
             del told["arm"][key]
-        return {**told, "torch": str(torch.__version__)}
+        return of_run(told, FOLLOWED)
 
 
 def pretrain(
@@ -111,30 +110,8 @@ def pretrain(
     )
     contract = job.contract_of_run()
     with files.scratch(f"pretrain@{name}", contract) as folder:
-        _say_what_is_left(folder, contract)
+        checkpoint.begin(folder, contract)
         files.write_json(folder / JOB, job.model_dump(mode="json"))
         launch.torchrun(MODULE, folder, count, threads)
         with files.written_whole(Path(out) / WEIGHTS) as beside:
             shutil.copyfile(folder / WEIGHTS, beside)
-
-
-def _say_what_is_left(folder: Path, contract: Mapping[str, Any]) -> None:
-    """Name the unfinished runs of this arm that this one does not go on from, and why."""
-    if (folder / JOB).exists():
-        return
-    for other in sorted(folder.parent.glob(f"*/{JOB}")):
-        lines = "\n  ".join(_differences(other, contract))
-        say(
-            f"pretrain: not gone on from {other.parent}, a run with other settings:\n  {lines}\n"
-            "ask for what was saved, or delete that folder",
-            sys.stderr,
-        )
-
-
-def _differences(saved: Path, contract: Mapping[str, Any]) -> list[str]:
-    """How the contract of a saved job differs from the one asked for, a line each."""
-    try:
-        before = Job.model_validate(files.read_json(saved)).contract_of_run()
-    except (BadInput, ValueError):  # not JSON, not text, or not the fields of a job
-        return [f"its {JOB} is damaged, or was written by another version of passerby"]
-    return checkpoint.differences(before, contract)

@@ -1,21 +1,57 @@
 """Checkpoints in scratch: everything that decides the future of a run, and its contract.
 
-The contract is what decides the bytes that a run ends with: settings, inputs, precision. A
-checkpoint with another contract is refused, each difference listed as saved / asked. Random state
-is not in it: every draw comes from a stream named by its step (`passerby.seeds`).
+The contract is what decides the bytes that a run ends with: settings, inputs, precision, code and
+the versions of what computes. A checkpoint with another contract is refused, each difference listed
+as saved / asked; one that is damaged is named, and the run begins anew. Random state is not in it:
+every draw comes from a stream named by its step (`passerby.seeds`).
 """
 
+import io
 import pickle
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from passerby import files
+from passerby import files, sealed
+from passerby.contract import differences
 from passerby.errors import BadInput
+from passerby.sealed import Damaged
+from passerby.text import say
 
-FORMAT = "passerby.checkpoint/1"
+FORMAT = "passerby.checkpoint/2"
+CONTRACT = "contract.json"
+
+
+def begin(folder: Path, contract: Mapping[str, Any]) -> None:
+    """Note the contract of a run in its scratch, and name the runs that it does not go on from.
+
+    Args:
+        folder: Scratch of the run; unfinished runs of the same stage lie beside it.
+        contract: What decides the run's result; JSON-able.
+    """
+    if (folder / CONTRACT).exists():
+        return
+    for other in sorted(path for path in folder.parent.iterdir() if path.is_dir()):
+        if other != folder:
+            lines = "".join(f"\n  {line}" for line in _differences(other / CONTRACT, contract))
+            say(
+                f"{folder.parent.name}: not gone on from {other}, an unfinished run with another "
+                f"contract; to go on from it, ask for what was saved, else delete that folder:"
+                f"{lines}",
+                sys.stderr,
+            )
+    files.write_json(folder / CONTRACT, contract)
+
+
+def _differences(saved: Path, contract: Mapping[str, Any]) -> list[str]:
+    """How a contract that was noted differs from the one asked for, a line each."""
+    try:
+        return differences(files.read_json(saved), contract)
+    except (BadInput, ValueError, AttributeError):  # missing, not JSON, not text, not a mapping
+        return [f"its {CONTRACT} is damaged, or was written by another version of passerby"]
 
 
 def save(path: str | Path, contract: Mapping[str, Any], state: Mapping[str, Any]) -> None:
@@ -27,64 +63,50 @@ def save(path: str | Path, contract: Mapping[str, Any], state: Mapping[str, Any]
         state: Tensors, numbers, strings and plain containers of them.
     """
     # Into an open file: torch does not say what went wrong with one that it opened itself.
-    with files.written_whole(path) as beside, open(beside, "wb") as file:
+    with sealed.written(path) as beside, open(beside, "wb") as file:
         torch.save({"format": FORMAT, "contract": dict(contract), "state": dict(state)}, file)
 
 
-def load(path: str | Path, contract: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The state of a checkpoint, or `None` where there is no such file.
+def load(
+    path: str | Path, contract: Mapping[str, Any], quiet: bool = False
+) -> dict[str, Any] | None:
+    """The state of a checkpoint, or `None` where there is none to go on from.
+
+    Args:
+        path: Of the file, which need not be there. If it is damaged, that is said.
+        contract: What decides the run's result.
+        quiet: Say nothing: another process of this run does.
 
     Raises:
-        BadInput: it cannot be read, or was saved under another contract.
+        BadInput: it is of another version, or was saved under another contract.
     """
     if not Path(path).exists():
         return None
-    found = _read(path)
+    try:
+        found = _read(path)
+    except Damaged as error:
+        if not quiet:
+            sealed.say_again("checkpoint", error, "the run begins anew")
+        return None
     if found.get("format") != FORMAT:
         raise BadInput(
             f"{path}: format {found.get('format')!r}, wanted {FORMAT!r}; delete it to begin anew"
         )
-    lines = differences(found["contract"], contract)
+    lines = "".join(f"\n  {line}" for line in differences(found["contract"], contract))
     if lines:
-        listed = "\n  ".join(lines)
         raise BadInput(
-            f"{path}: of a run with other settings:\n  {listed}\n"
-            "  ask for what was saved, or delete it to begin anew"
+            f"{path}: of a run with another contract; ask for what was saved, or delete it to "
+            f"begin anew:{lines}"
         )
     return dict(found["state"])
 
 
 def _read(path: str | Path) -> dict[str, Any]:
     """What is in the file; it runs no code."""
+    content = io.BytesIO(sealed.read(path))
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+        found = torch.load(content, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInput(f"{path}: not a whole checkpoint ({why}); delete it to begin anew") from None
+        raise BadInput(f"{path}: not a checkpoint ({why}); delete it to begin anew") from None
     return found if isinstance(found, dict) else {}
-
-
-def differences(saved: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
-    """Say how two contracts differ, a line each.
-
-    Example:
-        >>> differences({"moco": {"queue": 4}, "lr": 0.3}, {"moco": {"queue": 8}, "lr": 0.3})
-        ['moco.queue: saved 4, asked 8']
-    """
-    before, now = _flat(saved), _flat(asked)
-    return [
-        f"{key}: saved {before.get(key)!r}, asked {now.get(key)!r}"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key)
-    ]
-
-
-def _flat(values: Mapping[str, Any], key: str = "") -> dict[str, Any]:
-    """Nested mappings as one, its keys dotted; sequences as lists."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{key}{name}.")
-        else:
-            flat[f"{key}{name}"] = list(value) if isinstance(value, tuple) else value
-    return flat

@@ -6,20 +6,28 @@ Each video's boxes lie in scratch as a table of their own until all are there.
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from passerby import files
+from passerby import files, sealed
+from passerby.contract import of_run
 from passerby.errors import BadInput, listing
 from passerby.progress import Progress
+from passerby.sealed import Damaged
 from passerby.settings import Detect
 from passerby.text import say
 from passerby.video import decode, detections, detectors, ledger, pickles, tracking
 from passerby.video.detections import Boxes, Detections
 from passerby.video.ledger import Row
 
-Finder = Callable[[Row], tuple[Boxes, list[str]]]
-"""Finds the boxes of a video; the texts are what does not stop the work and must not go unseen."""
+Found = tuple[Boxes, list[str]]
+"""The boxes of a video; the texts are what does not stop the work and must not go unseen."""
+Finder = Callable[[Row], Found]
+FOLLOWED = ("video",)
+"""Rooms whose code decides the result."""
+COMPUTE = ("av", "onnxruntime", "openvino", "trackers", "ultralytics")
+"""Packages that decode, detect and track."""
 
 
 def detect(
@@ -53,10 +61,10 @@ def detect(
     )
     with files.scratch("detect", _contract(section)) as scratch:
         shards = {row.name: scratch / f"{_shard(row, pickled)}.parquet" for row in rows}
-        _fill(rows, shards, finder, section.method)
-        parts = {name: detections.read(shard).of(name) for name, shard in shards.items()}
+        found = _all(rows, shards, finder, section.method)
+        parts = {name: boxes for name, (boxes, _) in found.items()}
         sizes = {row.name: (row.width, row.height) for row in rows}
-        notes = [note for row in rows for note in files.read_json(_notes(shards[row.name]))]
+        notes = [f"{row.name}: {note}" for row in rows for note in found[row.name][1]]
         joined = detections.joined(parts, sizes, section.method)
         detections.write(out, joined)
     say(f"detect: {summary(joined, notes)}", sys.stderr)
@@ -70,16 +78,32 @@ def summary(found: Detections, notes: list[str]) -> str:
     return text + (f"; {listing(notes)}" if notes else "")
 
 
-def _fill(rows: list[Row], shards: dict[str, Path], finder: Finder, source: str) -> None:
-    """Find the boxes of each video that has no finished shard yet; its notes are written last."""
-    left = [row for row in rows if not _notes(shards[row.name]).exists()]
+def _all(rows: list[Row], shards: dict[str, Path], finder: Finder, source: str) -> dict[str, Found]:
+    """What is found in each video: in its shard if that is finished, else by the finder."""
+    found = {row.name: _kept(row.name, shards[row.name]) for row in rows}
+    left = [row for row in rows if found[row.name] is None]
     with Progress("detect", len(rows), "videos", done=len(rows) - len(left)) as progress:
         for row in left:
-            part, notes = finder(row)
-            size = {row.name: (row.width, row.height)}
-            detections.write(shards[row.name], detections.joined({row.name: part}, size, source))
-            files.write_json(_notes(shards[row.name]), [f"{row.name}: {note}" for note in notes])
+            part, notes = found[row.name] = finder(row)
+            shard, size = shards[row.name], {row.name: (row.width, row.height)}
+            detections.write(shard, detections.joined({row.name: part}, size, source))
+            # Written last: it says that the shard is finished, and how to tell whether it is whole.
+            sealed.write_json(_notes(shard), {"sha256": files.sha256(shard), "notes": notes})
             progress.step()
+    return {name: each for name, each in found.items() if each is not None}
+
+
+def _kept(name: str, shard: Path) -> Found | None:
+    """What an earlier run found in a video; `None` if there is none, or it is damaged."""
+    if not _notes(shard).exists():
+        return None
+    try:
+        told = sealed.read_json(_notes(shard))
+        sealed.check(shard, told["sha256"])
+    except Damaged as error:
+        sealed.say_again("detect", error, f"{name} is looked at again")
+        return None
+    return detections.read(shard).of(name), told["notes"]
 
 
 def _notes(shard: Path) -> Path:
@@ -119,13 +143,12 @@ def _detector_finder(section: Detect, folder: Path) -> Finder:
     return find
 
 
-def _contract(section: Detect) -> dict[str, object]:
+def _contract(section: Detect) -> dict[str, Any]:
     """What decides a video's boxes, given the video and its pickle."""
     model = section.model if section.method != "pickles" else ""
     if model and Path(model).exists():
         model = files.sha256(detectors.model_file(Path(model)))
-    code = [files.sha256(path) for path in sorted(Path(__file__).parent.glob("*.py"))]
-    return {**section.contract("model"), "model": model, "code": code}
+    return of_run({**section.contract("model"), "model": model}, FOLLOWED, COMPUTE)
 
 
 def _shard(row: Row, pickled: Path) -> str:

@@ -15,9 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from passerby import files
+from passerby import files, sealed
 from passerby.errors import BadInput, Stopped, listing
 from passerby.progress import Progress
+from passerby.sealed import Damaged
 from passerby.settings import Videos
 from passerby.text import say
 from passerby.video import cookies, ledger, loopback
@@ -55,8 +56,12 @@ def download(
     named = secrets(section.url_template)
     with files.scratch("download", _contract(section)) as scratch:
         with _server(section) as port:
-            rows = _Run(section, Access(port, kept, named), scratch).all(lines)
-        _refuse_too_little(section, rows)
+            run = _Run(section, Access(port, kept, named), scratch)
+            rows = run.all(lines)
+            _refuse_too_little(section, rows)
+            if run.forget_damaged():
+                rows = run.all(lines)
+                _refuse_too_little(section, rows)
         _deliver(rows, scratch / "videos", Path(folder))
         ledger.write(table, rows)
     say(f"download: {summary(rows, lines.repeats, section)}", sys.stderr)
@@ -91,12 +96,14 @@ class _Run:
         self.videos, self.done = scratch / "videos", scratch / "done"
         self.videos.mkdir(exist_ok=True)
         self.done.mkdir(exist_ok=True)
+        self._kept: list[tuple[Entry, Row]] = []
         self._limited = 0
         self._stop = threading.Event()
 
     def all(self, lines: Listing) -> list[Row]:
         """A row for each distinct line, in order."""
         found = {entry: self._earlier(entry) for entry in lines.entries}
+        self._kept = [(entry, row) for entry, row in found.items() if row and row.state == "ok"]
         left = [entry for entry, row in found.items() if row is None]
         total, before = len(found), len(found) - len(left)
         with (
@@ -113,6 +120,27 @@ class _Run:
                 raise
         return [row for row in found.values() if row is not None]
 
+    def forget_damaged(self) -> bool:
+        """Compare what earlier runs fetched with its hashes, and forget what is damaged.
+
+        This reads every video again, so it is done once, when all lines have been asked.
+
+        Returns:
+            Whether anything was damaged: ask for all lines again.
+        """
+        with ThreadPoolExecutor(self.section.workers) as pool:
+            return not all([*pool.map(self._is_whole, self._kept)])
+
+    def _is_whole(self, kept: tuple[Entry, Row]) -> bool:
+        entry, row = kept
+        try:
+            sealed.check(self._video(entry), row.sha256)
+        except Damaged as error:
+            sealed.say_again("download", error, "fetched again")
+            self._note(entry).unlink()
+            return False
+        return True
+
     def _ask(self, entry: Entry) -> Row:
         for attempt in range(self.section.retries + 1):
             wait_s = self.section.sleep_s + (self.section.retry_wait_s * 2**attempt) * (attempt > 0)
@@ -124,7 +152,7 @@ class _Run:
         if row.state == "limited":
             self._count_limited()
         elif row.state not in RETRYABLE:
-            files.write_json(self._note(entry), dataclasses.asdict(row))
+            sealed.write_json(self._note(entry), dataclasses.asdict(row))
         return row
 
     def _count_limited(self) -> None:
@@ -135,13 +163,19 @@ class _Run:
 
     def _earlier(self, entry: Entry) -> Row | None:
         """What an earlier run found, if it holds for good and its file is still there."""
-        note = self._note(entry)
+        note, path = self._note(entry), self._video(entry)
         if not note.exists():
             return None
-        row = Row(**files.read_json(note))
-        path = self.videos / f"{entry.name}.mp4"
+        try:
+            row = Row(**sealed.read_json(note))
+        except Damaged as error:
+            sealed.say_again("download", error, "the video is asked for again")
+            return None
         whole = row.state != "ok" or (path.exists() and path.stat().st_size == row.bytes)
         return row if whole else None
+
+    def _video(self, entry: Entry) -> Path:
+        return self.videos / f"{entry.name}.mp4"
 
     def _note(self, entry: Entry) -> Path:
         return self.done / f"{entry.name}.json"

@@ -5,13 +5,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from passerby import files, parallel
+from passerby import files, parallel, sealed
+from passerby.contract import of_run
 from passerby.progress import Progress
+from passerby.sealed import Damaged
 from passerby.settings import World
-from passerby.video import encode, people
+from passerby.video import people
 from passerby.world import montage, sets, street
 
 FORMAT = "passerby.world/1"
+FOLLOWED = ("world", "video")
+"""Rooms whose code decides the result."""
 COUNTRY = "syn"
 Part = Callable[[], None]
 _SETS: dict[str, tuple[str, Callable[[World, str, Path], dict[str, int]]]] = {
@@ -39,25 +43,27 @@ def draw_city(world: World, name: str, out: Path) -> None:
         name: Of the city: part of every random stream's name, and of the sets' names.
         out: Made anew.
     """
-    contract = {"world": world.contract(), "name": name, "code": _code()}
+    contract = of_run({"world": world.contract(), "name": name}, FOLLOWED, ["av"])
     with files.scratch(f"world@{name}", contract) as scratch:
         made = scratch / "city"
         parts = _parts(world, name)
-        todo = [part for part in parts if not (scratch / _mark(part)).exists()]
+        told = {part: _told(scratch, part) for part in parts}
+        todo = [part for part in parts if told[part] is None]
         work = partial(_draw, world, name, scratch)
         with Progress("world", len(parts), "parts", done=len(parts) - len(todo)) as progress:
-            for _ in parallel.each(work, todo):
+            for part, facts in zip(todo, parallel.each(work, todo), strict=True):
+                told[part] = facts
                 progress.step()
         _write_list(world, name, made / "street" / "list.txt")
-        _write_people(world, name, scratch, made / "street" / "people.tsv")
-        counts = {f"{name}-{key}": files.read_json(scratch / _mark(key)) for key in _SETS}
-        told = {
+        _write_people(world, name, told, made / "street" / "people.tsv")
+        counts = {f"{name}-{key}": told[key] for key in _SETS}
+        street_counts = {
             "streets": world.streets,
             "videos": len(parts) - len(_SETS),
             "people": world.streets * world.people_per_street,
         }
         files.write_json(
-            made / "manifest.json", {"format": FORMAT, "street": told, "counts": counts}
+            made / "manifest.json", {"format": FORMAT, "street": street_counts, "counts": counts}
         )
         montage.write(made, made / "montage.jpg")
         files.put_folder(made, out)
@@ -73,20 +79,39 @@ def _mark(part: str) -> str:
     return f"{part}.done.json"
 
 
-def _draw(world: World, city: str, scratch: Path, part: str) -> None:
+def _told(scratch: Path, part: str) -> Any:
+    """What the mark of a finished part holds; `None` if it is not finished, or is damaged."""
+    mark = scratch / _mark(part)
+    if not mark.exists():
+        return None
+    try:
+        kept = sealed.read_json(mark)
+        for name, sha256 in kept["files"].items():
+            sealed.check(scratch / name, sha256)
+    except Damaged as error:
+        sealed.say_again("world", error, f"{part} is drawn again")
+        return None
+    return kept["told"]
+
+
+def _draw(world: World, city: str, scratch: Path, part: str) -> Any:
     """Draw one part; its mark, written last, holds its counts, or who its tracks are."""
     made = scratch / "city"
+    told: Any
     if part in _SETS:
         folder, draw = _SETS[part]
         root = files.empty_folder(made / "benchmarks" / folder)
         root.rmdir()
-        told: Any = draw(world, city, root)
+        told = draw(world, city, root)
+        drawn = [path for path in sorted(root.rglob("*")) if path.is_file()]
     else:
         place, camera = (int(number) for number in part.rpartition("+s")[2].split("c"))
         video = made / "street" / "videos" / f"{part}.mp4"
         table = made / "street" / "detections" / f"{part}.pkl"
-        told = street.shoot(world, city, place, camera, video, table)
-    files.write_json(scratch / _mark(part), told)
+        told, drawn = street.shoot(world, city, place, camera, video, table), [video, table]
+    hashes = {path.relative_to(scratch).as_posix(): files.sha256(path) for path in drawn}
+    sealed.write_json(scratch / _mark(part), {"told": told, "files": hashes})
+    return told
 
 
 def _write_list(world: World, city: str, path: Path) -> None:
@@ -94,19 +119,12 @@ def _write_list(world: World, city: str, path: Path) -> None:
     files.write_text(path, "".join(f"{name}\n" for name in names))
 
 
-def _write_people(world: World, city: str, scratch: Path, path: Path) -> None:
+def _write_people(world: World, city: str, told: dict[str, Any], path: Path) -> None:
     """Who each track is, over all streets."""
     rows = []
     for part in _parts(world, city):
         if part not in _SETS:
             place = int(part.rpartition("+s")[2].split("c")[0])
-            walkers = files.read_json(scratch / _mark(part))
             first = place * world.people_per_street
-            rows += [(part, track, first + person) for track, person in enumerate(walkers)]
+            rows += [(part, track, first + person) for track, person in enumerate(told[part])]
     files.write_text(path, people.text(rows))
-
-
-def _code() -> list[str]:
-    """Hashes of the code that draws: parts that other code drew are drawn anew."""
-    sources = [*sorted(Path(__file__).parent.glob("*.py")), Path(encode.__file__)]
-    return [files.sha256(path) for path in sources]
