@@ -20,7 +20,8 @@ PROFILES = ROOT / "profiles"
 PACKAGE = ROOT / "src" / "passerby"
 GROUND = {
     "settings", "contract.py", "errors.py", "files.py", "graph.py", "images.py", "leftovers.py",
-    "parallel.py", "places.py", "progress.py", "sealed.py", "seeds.py", "vision.py",
+    "parallel.py", "places.py", "progress.py", "sealed.py", "seeds.py", "text.py",
+    "vision.py",
 }  # fmt: skip
 
 
