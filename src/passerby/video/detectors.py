@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from passerby import files
+from passerby import files, onnx_file
 from passerby.errors import BadInput
 from passerby.settings import Detect
 
@@ -42,6 +42,8 @@ def make(section: Detect) -> Detector:
     named = section.method == "ultralytics" and path.name == section.model and not path.exists()
     if not named:
         check(path, section.model_sha256)
+    if path.suffix.lower() == ".onnx":
+        onnx_file.check(path, f"detect.model: {path}")
     floor = least_confidence(section)
     if section.method == "yolox":
         from passerby.video.yolox import Yolox
