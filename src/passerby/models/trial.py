@@ -115,7 +115,8 @@ def fault(first: Outputs, again: Outputs) -> str:
     if (share := _difference(first, again)) > TOLERANCE:
         return (
             f"it gives other features when the same pictures come again (by {share:.1%} of the "
-            "largest feature), as with dropout left on; export it in evaluation mode (model.eval())"
+            "largest feature), as with dropout in training mode; export it in evaluation mode "
+            "(model.eval())"
         )
     if (share := _difference([together], [np.concatenate(alone)])) > TOLERANCE:
         return (
