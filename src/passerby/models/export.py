@@ -242,7 +242,8 @@ def _require_close(path: str | Path, found: Checked) -> Checked:
             raise BadInput(
                 f"{path}: by {name} features differ from torch's by {difference:.1e} of the "
                 f"largest, wanted at most {TOLERANCE:g}; the network does something that its trace "
-                "does not hold (chance, a count of calls, a branch on values): take that out; or "
+                "does not hold (chance, a count of calls, a branch on values) or mixes the "
+                "pictures of a batch: take that out; or "
                 "makes much of the last digits (an instance norm of few places): larger pictures"
             )
     return found
