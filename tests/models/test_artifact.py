@@ -69,6 +69,31 @@ def test_other_versions_and_faults_are_refused(model):
         artifact.read_card(model)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("height_px", 10**9, "height_px: Input should be less than or equal to 4096"),
+        ("width_px", 0, "width_px: Input should be greater than or equal to 1"),
+        (
+            "deviation",
+            [0.2, 0.0, 0.2],
+            r"deviation: found \(0\.2, 0\.0, 0\.2\), wanted finite numbers",
+        ),
+        (
+            "mean",
+            [0.2, float("inf"), 0.2],
+            r"mean: found \(0\.2, inf, 0\.2\), wanted finite numbers",
+        ),
+    ],
+)
+def test_card_that_no_picture_can_be_prepared_by_is_refused(model, key, value, says):
+    path = model / artifact.CARD
+    values = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({**values, key: value}))
+    with pytest.raises(BadInput, match=rf"model\.yaml: {says}"):
+        artifact.read_card(model)
+
+
 def test_card_of_a_resnet_says_how_it_is_built(card):
     with pytest.raises(ValidationError, match="last_stride"):
         ModelCard.model_validate(card.model_dump(exclude={"last_stride"}))

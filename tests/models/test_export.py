@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from passerby.errors import BadInput
-from passerby.models import adopt, artifact, backbones, export
+from passerby.models import adopt, artifact, backbones, export, onnx_run
 from passerby.models.embedder import Embedder
 from passerby.models.export import Checked, Statement
 from passerby.settings import Encoder
@@ -230,6 +230,18 @@ def test_network_that_keeps_the_length_of_its_batch_is_refused(tmp_path):
     with pytest.raises(BadInput, match=r"fixed\.onnx: onnxruntime cannot run .* of 1, 2, 5 \("):
         export.to_onnx(fixed, SIZE, tmp_path / "fixed.onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["free.onnx"]
+
+
+def test_network_that_mixes_the_pictures_of_a_batch_is_refused(tmp_path, monkeypatch):
+    mixing = Means(lambda features: features - features.mean(0, keepdim=True))
+    # OpenCV is given one picture at a time, so there nothing is mixed.
+    with pytest.raises(BadInput, match=r"by OpenCV features differ .* mixes the pictures of a bat"):
+        export.to_onnx(mixing, SIZE, tmp_path / "a.onnx")
+    alone = {"onnxruntime": onnx_run.by_onnxruntime}
+    monkeypatch.setattr(onnx_run, "libraries", lambda: alone)
+    with pytest.raises(BadInput, match=r"/a\.onnx: a picture's features depend on the other"):
+        export.to_onnx(mixing, SIZE, tmp_path / "a.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 def test_check_of_another_network_names_the_difference(tmp_path):

@@ -2,14 +2,18 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import needs
 import numpy as np
+import onnx
 import pytest
+import small_onnx
 
-from passerby import files, settings
+from passerby import files, onnx_file, settings
 from passerby.errors import BadInput
 from passerby.video import detectors, yolox
 
@@ -67,13 +71,103 @@ def test_absent_or_other_models_are_refused(tmp_path: Path) -> None:
         detectors.make(section(tmp_path / "gone.onnx"))
     other = tmp_path / "other.onnx"
     other.write_bytes(b"something else")
-    with pytest.raises(BadInput, match=r"other.onnx: not an ONNX file with one input"):
+    with pytest.raises(BadInput, match=r"other.onnx: not an ONNX network \(it"):
         detectors.make(section(other))
     with pytest.raises(BadInput, match=r"other.onnx has SHA-256 \w+, detect.model_sha256 wants 12"):
         detectors.make(section(other, sha256="12" * 32))
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadInput, match="no such model file or exported folder"):
         detectors.make(section(tmp_path / "empty", "ultralytics"))
+
+
+def small_yolox(
+    path: Path, before: Sequence[onnx.NodeProto] = (), side: int = 32, cells: int = 21, **rest: str
+) -> Path:
+    """A net of one class for pictures of 32x32 px; `before` may change the `rows` of its output."""
+    nodes = [
+        *small_onnx.means(),
+        small_onnx.node("MatMul", ["means", "spread"], ["flat"]),
+        small_onnx.node("Reshape", ["flat", "shape"], ["rows"]),
+        *before,
+        small_onnx.node("Sigmoid", ["changed" if before else "rows"], ["features"]),
+    ]
+    rng = np.random.default_rng(0)
+    tensors = [
+        small_onnx.weights("spread", rng.normal(size=(3, cells * 6)) / 255),
+        small_onnx.weights("shape", [1, cells, 6], np.int64),
+    ]
+    shapes = {"shape": [1, 3, side, side], "output_shape": [1, cells, 6]}
+    return small_onnx.save(path, small_onnx.model(nodes, tensors, **shapes), **rest)
+
+
+def yolox_section(path: Path, method: str = "yolox") -> settings.Detect:
+    return settings.Detect.model_validate({"method": method, "model": str(path)})
+
+
+def test_a_small_yolox_gives_boxes(tmp_path: Path) -> None:
+    detector = detectors.make(yolox_section(small_yolox(tmp_path / "a.onnx")))
+    boxes, confidence = detector(np.full((64, 64, 3), 90, np.uint8))
+    assert 0 < len(boxes) == len(confidence) <= 21
+    assert np.isfinite(boxes).all()
+
+
+@pytest.mark.parametrize("method", ["yolox", "ultralytics"])
+def test_a_detector_whose_weights_lie_in_another_file_is_refused(
+    tmp_path: Path, method: str
+) -> None:
+    path = small_yolox(tmp_path / "a.onnx", outside="a.data")
+    says = (
+        r"detect\.model: .*/a\.onnx: weights such as 's\w+' lie in another file, 'a\.data'; wanted"
+    )
+    with pytest.raises(BadInput, match=says):
+        detectors.make(yolox_section(path, method))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"side": 2**20, "cells": 21}, r"its input is \[1, 3, 1048576, 1048576\]; .* up to 4096"),
+        (
+            {"side": 33},
+            r"its input is \[1, 3, 33, 33\]; wanted 1x3xHxW with H and W multiples of 32",
+        ),
+        ({"cells": 22}, r"output of shape \(1, 22, 6\), wanted \(1, 21, 5 \+ classes\)"),
+        (
+            {"before": [small_onnx.node("Strange", ["rows"], ["changed"])]},
+            r"OpenCV cannot run it \(OpenCV",
+        ),
+        (
+            {
+                "before": [
+                    small_onnx.node("Sub", ["rows", "rows"], ["nothing"]),
+                    small_onnx.node("Div", ["nothing", "nothing"], ["changed"]),
+                ]
+            },
+            "its output for a grey picture is not finite",
+        ),
+    ],
+    ids=["size", "odd", "cells", "operation", "infinite"],
+)
+def test_what_is_no_yolox_that_runs_is_refused(
+    tmp_path: Path, changes: dict[str, Any], says: str
+) -> None:
+    path = small_yolox(tmp_path / "a.onnx", **changes)
+    with pytest.raises(BadInput, match=rf"^detect\.model: .*/a\.onnx: .*{says}"):
+        detectors.make(yolox_section(path))
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_a_file_over_which_opencv_ends_the_process_is_refused(
+    realdata: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = onnx.load(realdata / "models" / "yolox_nano.onnx")
+    path = small_onnx.save(tmp_path / "a.onnx", whole, outside="a.data")
+    with pytest.raises(BadInput, match="lie in another file"):
+        detectors.make(yolox_section(path))
+    monkeypatch.setattr(onnx_file, "check", lambda path, named: None)
+    with pytest.raises(BadInput, match=r"OpenCV cannot run it \(the library crashed over it: SIG"):
+        detectors.make(yolox_section(path))
 
 
 def test_largest_file_of_a_folder_is_its_model(tmp_path: Path) -> None:

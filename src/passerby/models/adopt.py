@@ -4,16 +4,18 @@ A file that `export` wrote says that itself.
 """
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from pydantic import ValidationError
 
-from passerby import files, places
+from passerby import files, onnx_file, places
 from passerby.errors import BadInput
-from passerby.models import artifact, export
+from passerby.models import artifact, export, trial
 from passerby.models.artifact import Interpolation, ModelCard
-from passerby.models.networks import OnnxNetwork, first_line
 from passerby.settings import Encoder
 from passerby.settings.section import Channels
 
@@ -28,8 +30,7 @@ USUAL: dict[str, Any] = {
 }
 """What is taken to hold where neither the caller nor the file says otherwise: ImageNet's."""
 
-# Pictures come as (picture / 255 - mean) / deviation: with these two, as they are.
-AS_THEY_ARE: dict[str, Channels] = {"mean": (0, 0, 0), "deviation": (1 / 255, 1 / 255, 1 / 255)}
+AS_THEY_ARE: dict[str, Channels] = dict(zip(("mean", "deviation"), export.PIXELS, strict=True))
 
 
 def adopt(
@@ -46,8 +47,9 @@ def adopt(
 ) -> ModelCard:
     """Make an ONNX file that takes pictures and gives features into a model artifact.
 
-    The network is run on two grey pictures first: that shows that it takes this size, and how long
-    its features are.
+    The file is copied, and the copy goes through its trial first (see `trial`): that shows that it
+    takes this size, that it needs no other file, that a picture's features do not depend on the
+    other pictures of its batch, and how many features there are.
 
     Of a file that `export` wrote all is known, and only a title may be given beside it. For others,
     what is left out is taken from `USUAL`.
@@ -66,12 +68,11 @@ def adopt(
             49.7 by OpenCV, 50.0 by Pillow; the mAP of another 74.9 bilinear, 74.4 bicubic.
 
     Raises:
-        BadInput: `folder` cannot be written; the file is missing, is no network, does not take
-            pictures of this size, or says something else of itself than the caller does.
+        BadInput: `folder` cannot be written; the file is missing, is no network, does not pass its
+            trial, or says something else of itself than the caller does. Nothing is written then.
     """
     path = Path(onnx_path)
-    if not path.is_file():
-        raise BadInput(f"{onnx_path}: no such file")
+    onnx_file.require_regular(path)
     places.require_folder(folder)
     asked = {
         "height_px": height_px,
@@ -83,20 +84,53 @@ def adopt(
         "interpolation": interpolation,
     }
     given = {key: value for key, value in asked.items() if value is not None}
-    said = _said(path)
+    called = {"title": title} if title else {}
+    with _removed_if_refused(Path(folder)):
+        with files.written_whole(Path(folder) / artifact.ONNX_WEIGHTS) as beside:
+            shutil.copyfile(path, beside)
+            card = _card(beside, path, given, called)
+        return artifact.write_card(folder, card)
+
+
+@contextmanager
+def _removed_if_refused(folder: Path) -> Iterator[None]:
+    """Leave no empty folder where there was none, if a network is not adopted."""
+    was_there = folder.exists()
+    try:
+        yield
+    except BaseException:
+        if not was_there:
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
+        raise
+
+
+def _card(copied: Path, path: Path, given: dict[str, Any], called: dict[str, str]) -> ModelCard:
+    """The card of a network that passes its trial.
+
+    Args:
+        copied: The file that is tried: what lies in the model's folder, and nothing else of it.
+        path: Where it came from: what messages name.
+        given: What the caller says of it.
+        called: The title, if the caller gives one.
+    """
+    onnx_file.check(copied, str(path))
+    said = _said(copied, path)
     if said:
         _require_agreement(path, said, given)
     names = {"title": path.stem, "architecture": path.stem}
-    fields = {**names, **USUAL, **given, **said, **({"title": title} if title else {})}
-    size = _embedding_size(path, ModelCard(kind="onnx", embedding_size=1, **fields))
-    with files.written_whole(Path(folder) / artifact.ONNX_WEIGHTS) as beside:
-        shutil.copyfile(path, beside)
-    return artifact.write_card(folder, ModelCard(kind="onnx", embedding_size=size, **fields))
+    fields = {**names, **USUAL, **given, **said, **called}
+    try:
+        card = ModelCard(kind="onnx", embedding_size=1, **fields)
+    except ValidationError as error:
+        raise BadInput(f"{path}: cannot be adopted with that: {artifact.faults(error)}") from None
+    size = trial.embedding_size(copied, card.size_px, card.mean, card.deviation, named=path)
+    return card.model_copy(update={"embedding_size": size})
 
 
-def _said(path: Path) -> dict[str, Any]:
+def _said(copied: Path, path: Path) -> dict[str, Any]:
     """The fields of the card that an exported file tells; none for other files."""
-    statement = export.read_statement(path)
+    statement = export.read_statement(copied, str(path))
     if statement is None:
         return {}
     told = statement.model_dump(exclude={"format", "input", "weights"})
@@ -123,16 +157,3 @@ def _agree(given: Any, said: Any) -> bool:
     if isinstance(said, tuple):
         return bool(np.allclose(given, said, rtol=1e-3, atol=1e-6))
     return bool(given == said)
-
-
-def _embedding_size(path: Path, card: ModelCard) -> int:
-    """Length of the features of two pictures in the card's size."""
-    grey = np.full((2, card.height_px, card.width_px, 3), 128, np.uint8)
-    network = OnnxNetwork(path, card)
-    try:
-        return network(grey).shape[1]
-    except Exception as error:  # each library has a family of its own
-        raise BadInput(
-            f"{path}: does not take two pictures of {card.height_px}x{card.width_px} px "
-            f"({first_line(error)}); give the size it was made for, and a batch of any length"
-        ) from None

@@ -8,18 +8,19 @@ hash of the weights: a folder without it is unfinished, and one with other weigh
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 import yaml
 from pydantic import Field, ValidationError, model_validator
 from safetensors.torch import save_file
 from torch import Tensor
 
-from passerby import files
+from passerby import files, onnx_file
 from passerby.errors import BadInput, listing
 from passerby.models import init_file
 from passerby.settings import Encoder
-from passerby.settings.section import Channels, Count, Section
+from passerby.settings.section import Channels, Count, Section, fault
 
 FORMAT = "passerby.model/1"
 CARD = "model.yaml"
@@ -27,6 +28,8 @@ WEIGHTS = "weights.safetensors"
 ONNX_WEIGHTS = "weights.onnx"
 
 Interpolation = Literal["bicubic", "bilinear", "opencv-bilinear"]
+SidePx = Annotated[int, Field(ge=1, le=onnx_file.MOST_SIDE_PX)]
+"""Height or width of the pictures that a network takes; a foreign card cannot claim the memory."""
 
 
 class ModelCard(Section):
@@ -38,8 +41,8 @@ class ModelCard(Section):
     architecture: str
     last_stride: Literal[1, 2] | None = None
     stem_pooling: Literal["torchvision", "fastreid"] | None = None
-    height_px: Count
-    width_px: Count
+    height_px: SidePx
+    width_px: SidePx
     mean: Channels
     """Of the input's channels, RGB, on the scale 0..1."""
     deviation: Channels
@@ -71,6 +74,14 @@ class ModelCard(Section):
             self.encoder()
         return self
 
+    @model_validator(mode="after")
+    def _normalisation_is_finite(self) -> Self:
+        if not np.isfinite(self.mean).all():
+            raise fault(f"mean: found {self.mean}, wanted finite numbers")
+        if not all(0 < value < np.inf for value in self.deviation):
+            raise fault(f"deviation: found {self.deviation}, wanted finite numbers above 0")
+        return self
+
     def encoder(self) -> Encoder:
         """The backbone's settings, for `backbones.build`."""
         keys = ("architecture", "last_stride", "stem_pooling", "mean", "deviation")
@@ -80,6 +91,11 @@ class ModelCard(Section):
     def of(cls, encoder: Encoder, **rest: Any) -> "ModelCard":
         """The card of a model on `encoder`'s backbone; `rest` are the other fields."""
         return cls(**encoder.model_dump(), **rest)
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Height and width of the pictures that the network takes."""
+        return self.height_px, self.width_px
 
     @property
     def weights(self) -> str:
@@ -135,11 +151,13 @@ def read_card(folder: str | Path) -> ModelCard:
     try:
         return ModelCard.model_validate(values)
     except ValidationError as error:
-        faults = [
-            f"{'.'.join(str(part) for part in detail['loc'])}: {detail['msg']}"
-            for detail in error.errors()
-        ]
-        raise BadInput(f"{path}: {'; '.join(faults)}") from None
+        raise BadInput(f"{path}: {faults(error)}") from None
+
+
+def faults(error: ValidationError) -> str:
+    """What is wrong with the fields of a card, or of another section."""
+    places = [(".".join(map(str, each["loc"])), each["msg"]) for each in error.errors()]
+    return "; ".join(f"{place}: {what}" if place else what for place, what in places)
 
 
 def read(folder: str | Path) -> tuple[dict[str, Tensor], ModelCard]:

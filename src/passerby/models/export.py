@@ -24,10 +24,11 @@ from torch import Tensor, nn
 
 from passerby import files, places, seeds
 from passerby.errors import BadInput, listing
-from passerby.models import artifact, networks
-from passerby.models.artifact import Interpolation, ModelCard
-from passerby.models.networks import ReidNet, Run, first_line
-from passerby.settings.section import Channels, Count, Section
+from passerby.isolation import Run, first_line
+from passerby.models import artifact, networks, onnx_run, trial
+from passerby.models.artifact import Interpolation, ModelCard, SidePx
+from passerby.models.networks import ReidNet
+from passerby.settings.section import Channels, Section
 
 FORMAT = "passerby.onnx/1"
 OPSET = 17
@@ -36,6 +37,9 @@ TOLERANCE = 1e-4
 """Largest difference from torch that is let pass, as a share of the largest feature. Measured: at
 most 6e-7 with ResNet-18 to ResNet-101, at 64x32 and 256x128, in both libraries; with fast-reid's
 own networks at most 1e-6 by onnxruntime and 3e-6 by OpenCV."""
+PIXELS: tuple[Channels, Channels] = ((0, 0, 0), (1 / 255, 1 / 255, 1 / 255))
+"""Mean and deviation of pictures that are fed as they are: they come as
+(picture / 255 - mean) / deviation."""
 BATCHES = (1, 2, 5)
 """Lengths of the batches of a check: a network traced with one of them may have kept its length."""
 
@@ -46,8 +50,8 @@ class Statement(Section):
     format: Literal["passerby.onnx/1"] = "passerby.onnx/1"
     title: str = ""
     architecture: str
-    height_px: Count
-    width_px: Count
+    height_px: SidePx
+    width_px: SidePx
     input: Literal["RGB, 0..255, not normalised"] = "RGB, 0..255, not normalised"
     interpolation: Interpolation
     """How pictures are resized to that size; see `ModelCard`."""
@@ -160,7 +164,8 @@ def to_onnx(module: nn.Module, statement: Statement, out: str | Path) -> Checked
 
     Raises:
         BadInput: `out` is no name of an ONNX file, the network has an operation that ONNX lacks,
-            or the check failed (see `check`).
+            the check failed (see `check`), or the trial did (see `trial`): the network mixes the
+            pictures of a batch.
     """
     if Path(out).suffix != ".onnx" or Path(out).is_dir():
         raise BadInput(f"{out}: a file was wanted whose name ends in .onnx")
@@ -173,7 +178,10 @@ def to_onnx(module: nn.Module, statement: Statement, out: str | Path) -> Checked
     _onnx().helper.set_model_props(written, {k: str(v) for k, v in statement.model_dump().items()})
     with files.written_whole(out) as beside:
         beside.write_bytes(written.SerializeToString(deterministic=True))
-        return _require_close(out, measured(beside, module, height_px, width_px))
+        checked = _require_close(out, measured(beside, module, height_px, width_px))
+        # What could not be loaded after a training is refused before it.
+        trial.embedding_size(beside, (height_px, width_px), *PIXELS, named=out)
+        return checked
 
 
 def check(
@@ -205,7 +213,7 @@ def measured(
             batch = rng.integers(0, 256, (length, 3, height_px, width_px)).astype(np.float32)
             wanted.append((batch, network(torch.from_numpy(batch)).numpy()))
     differences, unreadable = {}, {}
-    for name, read in networks.libraries().items():
+    for name, read in onnx_run.libraries().items():
         try:
             run = read(Path(path))
             differences[name] = max(_difference(run, *pair) for pair in wanted)
@@ -224,7 +232,7 @@ def _difference(run: Run, batch: np.ndarray, wanted: np.ndarray) -> float:
 
 
 def _require_close(path: str | Path, found: Checked) -> Checked:
-    first = next(iter(networks.libraries()))
+    first = next(iter(onnx_run.libraries()))
     if first in found.unreadable:
         raise BadInput(
             f"{path}: {first} cannot run what was written in batches of {listing(BATCHES)} "
@@ -235,7 +243,8 @@ def _require_close(path: str | Path, found: Checked) -> Checked:
             raise BadInput(
                 f"{path}: by {name} features differ from torch's by {difference:.1e} of the "
                 f"largest, wanted at most {TOLERANCE:g}; the network does something that its trace "
-                "does not hold (chance, a count of calls, a branch on values): take that out; or "
+                "does not hold (chance, a count of calls, a branch on values) or mixes the "
+                "pictures of a batch: take that out; or "
                 "makes much of the last digits (an instance norm of few places): larger pictures"
             )
     return found
@@ -279,8 +288,12 @@ def _onnx() -> ModuleType:
     return onnx
 
 
-def read_statement(path: str | Path) -> Statement | None:
+def read_statement(path: str | Path, named: str = "") -> Statement | None:
     """What an ONNX file says of itself, or `None` if it was not exported here.
+
+    Args:
+        path: The file.
+        named: What messages call it; its path by default.
 
     Raises:
         BadInput: it is of another version, or what it says has faults.
@@ -295,9 +308,12 @@ def read_statement(path: str | Path) -> Statement | None:
     if not found.startswith("passerby."):
         return None
     if found != FORMAT:
-        raise BadInput(f"{path}: format {found!r}, wanted {FORMAT!r}; export the model anew")
+        raise BadInput(
+            f"{named or path}: format {found!r}, wanted {FORMAT!r}; export the model anew"
+        )
     try:
         return Statement.model_validate(said)
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        raise BadInput(f"{path}: {'; '.join(faults)}; export the model anew") from None
+        raise BadInput(
+            f"{named or path}: {artifact.faults(error)}; export the model anew"
+        ) from None

@@ -6,22 +6,20 @@ takes one through the network alone: two cores then do twice the work also while
 there are.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
-from threading import Lock
 from typing import Protocol
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from passerby.errors import BadInput
-from passerby.models import artifact, backbones, transfer
+from passerby.isolation import first_line
+from passerby.models import artifact, backbones, onnx_run, transfer, trial
 from passerby.models.artifact import ModelCard
 
 
@@ -69,12 +67,22 @@ class ReidNet(nn.Module):
 def load(folder: str | Path) -> tuple[Network, ModelCard]:
     """Make the network of a model artifact ready to run.
 
+    An ONNX network goes through its trial each time: the folder may be somebody else's.
+
     Raises:
-        BadInput: the artifact is missing, unfinished, damaged, or does not fit its card.
+        BadInput: the artifact is missing, unfinished, damaged, or does not fit its card; or an
+            ONNX network does not pass its trial.
     """
     card = artifact.read_card(folder)
     if card.kind == "onnx":
-        return OnnxNetwork(artifact.checked_weights(folder, card), card), card
+        path = artifact.checked_weights(folder, card)
+        found = trial.embedding_size(path, card.size_px, card.mean, card.deviation)
+        if found != card.embedding_size:
+            raise BadInput(
+                f"{path}: gives {found} features a picture, {artifact.CARD} says "
+                f"{card.embedding_size}; adopt the network anew"
+            )
+        return OnnxNetwork(path, card), card
     state, card = artifact.read(folder)
     net = ReidNet(card)
     try:
@@ -139,75 +147,37 @@ class OnnxNetwork:
     onnxruntime uses a GPU if it is built for one (`onnxruntime-gpu`). Otherwise, and with OpenCV,
     each batch is computed on the CPU by one thread.
 
+    Args:
+        path: A file that passed its trial (see `trial.embedding_size`).
+        card: What it wants to be fed, and how many features it gives.
+
     Raises:
         BadInput: the file cannot be read as a network.
     """
 
     def __init__(self, path: Path, card: ModelCard) -> None:
-        self._mean = np.array(card.mean, np.float32)
-        self._deviation = np.array(card.deviation, np.float32)
-        read = next(iter(libraries().values()))
+        self._path, self._card = path, card
+        read = next(iter(onnx_run.libraries().values()))
         try:
             self._run = read(path)
         except Exception as error:  # each library has a family of its own
             raise BadInput(f"{path}: not a network that can be run ({first_line(error)})") from None
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
-        """See `Network`."""
-        batch = (images.astype(np.float32) / 255 - self._mean) / self._deviation
-        features = self._run(np.ascontiguousarray(batch.transpose(0, 3, 1, 2)))
-        return features.reshape(len(images), -1).astype(np.float32)
+        """See `Network`.
 
-
-def first_line(error: Exception) -> str:
-    """What a library says, less the details that it adds over many lines."""
-    return next(iter(str(error).splitlines()), type(error).__name__).strip()
-
-
-Run = Callable[[np.ndarray], np.ndarray]
-"""From a batch to the network's first output."""
-
-
-def libraries() -> dict[str, Callable[[Path], Run]]:
-    """What reads an ONNX file and runs it here, the one to prefer first."""
-    found: dict[str, Callable[[Path], Run]] = {}
-    if find_spec("onnxruntime"):
-        found["onnxruntime"] = _by_onnxruntime
-    return {**found, "OpenCV": _by_opencv}
-
-
-_CUDA = (
-    "CUDAExecutionProvider",
-    # As `workers` sets torch: no TF32, and no algorithm that is chosen by a measurement.
-    {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"},
-)
-"""onnxruntime's provider for GPUs, and its options."""
-
-
-def _by_onnxruntime(path: Path) -> Run:
-    """Runs on a GPU if there is one and this onnxruntime is built for it, else on the CPU."""
-    import onnxruntime  # an extra: not everybody has it
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    on_gpu = torch.cuda.is_available() and _CUDA[0] in onnxruntime.get_available_providers()
-    providers = [_CUDA, "CPUExecutionProvider"] if on_gpu else ["CPUExecutionProvider"]
-    session = onnxruntime.InferenceSession(path, options, providers=providers)
-    name = session.get_inputs()[0].name
-    return lambda batch: session.run(None, {name: batch})[0]
-
-
-def _by_opencv(path: Path) -> Run:
-    net = cv2.dnn.readNetFromONNX(str(path))
-    one_at_a_time = Lock()
-
-    def run(batch: np.ndarray) -> np.ndarray:
-        # OpenCV 4.14 fixes computed shapes at a batch of one when it reads the file.
-        with one_at_a_time:
-            return np.concatenate([one(picture[None]) for picture in batch])
-
-    def one(batch: np.ndarray) -> np.ndarray:
-        net.setInput(batch)
-        return net.forward().copy()
-
-    return run
+        Raises:
+            BadInput: features are not one row a picture of the card's length, or not finite.
+        """
+        batch = onnx_run.normalised(images, self._card.mean, self._card.deviation)
+        output = self._run(batch)
+        wanted = (len(images), self._card.embedding_size)
+        if output.shape[:1] != wanted[:1] or output.size != wanted[0] * wanted[1]:
+            raise BadInput(f"{self._path}: gave features of shape {output.shape}, wanted {wanted}")
+        features = output.reshape(wanted).astype(np.float32)
+        if not np.isfinite(features).all():
+            raise BadInput(
+                f"{self._path}: gave features that are not finite (NaN or infinite); "
+                "export the network anew"
+            )
+        return features

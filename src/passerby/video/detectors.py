@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from passerby import files
+from passerby import files, onnx_file
 from passerby.errors import BadInput
 from passerby.settings import Detect
 from passerby.settings.data import DATA_ONLY
@@ -52,6 +52,8 @@ def make(section: Detect) -> Detector:
         _refuse_unknown_kind(path)
     if section.fault_of_hash:
         raise BadInput(f"detect.model_sha256: {section.fault_of_hash}")
+    if path.suffix.lower() == ".onnx":
+        onnx_file.check(path, f"detect.model: {path}")
     floor = least_confidence(section)
     if section.method == "yolox":
         from passerby.video.yolox import Yolox

@@ -4,12 +4,12 @@ Input: BGR 0..255, letterboxed with grey 114 from the top left, no mean or devia
 each cell of three grids `dx dy log(w) log(h) objectness class...`, to be decoded here.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from passerby import isolation, onnx_file
 from passerby.errors import BadInput
 from passerby.video.detectors import non_maximum_suppression
 
@@ -27,23 +27,15 @@ class Yolox:
         nms_overlap: Largest overlap of two boxes that are both kept.
 
     Raises:
-        BadInput: the file is no YOLOX.
+        BadInput: the file is no YOLOX, or does not itself hold all its weights.
     """
 
     def __init__(self, path: Path, min_confidence: float, nms_overlap: float) -> None:
         self.path, self.min_confidence, self.nms_overlap = path, min_confidence, nms_overlap
         self.height, self.width = input_size(path)
         self.cells, self.strides = grid(self.height, self.width)
-        try:
-            self.net = cv2.dnn.readNetFromONNX(str(path))
-            shape = self._forward(np.zeros((self.height, self.width, 3), np.uint8)).shape
-        except cv2.error as error:
-            raise BadInput(f"detect.model: {path}: OpenCV cannot run it: {error.err}") from None
-        if len(shape) != 2 or shape[0] != len(self.cells) or shape[1] < 6:
-            raise BadInput(
-                f"detect.model: {path}: found an output of shape {shape}, wanted "
-                f"({len(self.cells)}, 5 + classes), as YOLOX gives for {self.width}x{self.height}"
-            )
+        self._try()
+        self.run = by_opencv(path)
 
     def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Find the people in one picture; see `detectors.Detector`."""
@@ -56,8 +48,42 @@ class Yolox:
         return boxes[kept].astype(np.float32), confidence[sure][kept].astype(np.float32)
 
     def _forward(self, padded: np.ndarray) -> np.ndarray:
-        self.net.setInput(cv2.dnn.blobFromImage(padded))
-        return np.asarray(self.net.forward())[0]
+        return self.run(cv2.dnn.blobFromImage(padded))[0]
+
+    def _try(self) -> None:
+        """Refuse a net that OpenCV cannot run, or whose output is no YOLOX's, random or not finite.
+
+        In a process of its own: OpenCV ends the process over some files.
+        """
+        named = f"detect.model: {self.path}"
+        onnx_file.check(self.path, named)
+        grey = cv2.dnn.blobFromImage(np.full((self.height, self.width, 3), GREY, np.uint8))
+        try:
+            (first,), (again,) = isolation.outputs(by_opencv, self.path, [grey], times=2)
+        except isolation.Failed as error:
+            raise BadInput(f"{named}: OpenCV cannot run it ({error})") from None
+        shape = first.shape
+        if len(shape) != 3 or shape[:2] != (1, len(self.cells)) or shape[2] < 6:
+            raise BadInput(
+                f"{named}: found an output of shape {shape}, wanted (1, {len(self.cells)}, "
+                f"5 + classes), as YOLOX gives for {self.width}x{self.height}"
+            )
+        if not np.isfinite(first).all() or not np.allclose(first, again, rtol=1e-3, atol=1e-3):
+            raise BadInput(
+                f"{named}: its output for a grey picture is not finite, or is another one when the "
+                "picture comes again; export it anew in evaluation mode"
+            )
+
+
+def by_opencv(path: Path) -> isolation.Run:
+    """The net of an ONNX file, from `float32 (1, 3, H, W)` to its first output."""
+    net = cv2.dnn.readNetFromONNX(str(path))
+
+    def run(blob: np.ndarray) -> np.ndarray:
+        net.setInput(blob)
+        return np.asarray(net.forward())
+
+    return run
 
 
 def letterbox(image: np.ndarray, height: int, width: int) -> tuple[np.ndarray, float]:
@@ -96,60 +122,16 @@ def decode(rows: np.ndarray, cells: np.ndarray, strides: np.ndarray) -> np.ndarr
 def input_size(path: Path) -> tuple[int, int]:
     """Height and width of the picture that an ONNX file declares as its input.
 
-    OpenCV does not tell it and takes any size without a word, so it is read from the file:
-    `graph.input[0].type.tensor_type.shape.dim[2:4].dim_value`.
+    OpenCV does not tell it and takes any size without a word, so it is read from the file.
 
     Raises:
         BadInput: it is no ONNX file, or does not declare a size in whole cells.
     """
-    try:
-        shape = path.read_bytes()
-        for field in (7, 11, 2, 1, 2):  # graph, input, type, tensor_type, shape
-            shape = _messages(shape, field)[0]
-        dims = [dict(_fields(dim)).get(1) for dim in _messages(shape, 1)]
-    except IndexError:
-        raise BadInput(f"detect.model: {path}: not an ONNX file with one input") from None
-    sizes = [dim for dim in dims[2:] if isinstance(dim, int) and dim and dim % STRIDES[-1] == 0]
-    if len(dims) != 4 or len(sizes) != 2:
+    dims = onnx_file.input_dims(path, f"detect.model: {path}")
+    sizes = [dim for dim in dims[2:] if dim and dim % STRIDES[-1] == 0]
+    if len(dims) != 4 or len(sizes) != 2 or not 0 < max(sizes) <= onnx_file.MOST_SIDE_PX:
         raise BadInput(
-            f"detect.model: {path}: its input is {dims}; wanted 1x3xHxW with H and W multiples of "
-            f"{STRIDES[-1]}; export YOLOX with a fixed size"
+            f"detect.model: {path}: its input is {dims[:8]}; wanted 1x3xHxW with H and W multiples "
+            f"of {STRIDES[-1]} up to {onnx_file.MOST_SIDE_PX}; export YOLOX with a fixed size"
         )
     return sizes[0], sizes[1]
-
-
-def _messages(data: bytes, field: int) -> list[bytes]:
-    """The values of one field of a protocol buffer message, where they are bytes."""
-    return [
-        value for number, value in _fields(data) if number == field and isinstance(value, bytes)
-    ]
-
-
-def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """`(number, value)` of the fields of a protocol buffer message: whole numbers and bytes."""
-    at = 0
-    while at < len(data):
-        tag, at = _varint(data, at)
-        kind = tag & 7
-        if kind == 0:
-            value, at = _varint(data, at)
-            yield tag >> 3, value
-        elif kind == 2:
-            length, at = _varint(data, at)
-            yield tag >> 3, data[at : at + length]
-            at += length
-        elif kind in (1, 5):
-            at += 8 if kind == 1 else 4
-        else:
-            raise IndexError(f"wire type {kind}")
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number of variable length, and where it ends."""
-    value = shift = 0
-    while True:
-        byte = data[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
