@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROFILES = ROOT / "profiles"
 PACKAGE = ROOT / "src" / "passerby"
 GROUND = {
-    "settings", "errors.py", "files.py", "images.py", "parallel.py", "progress.py", "seeds.py",
+    "settings", "foreign", "errors.py", "files.py", "images.py", "parallel.py", "progress.py", "seeds.py",
     "vision.py",
 }  # fmt: skip
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from passerby.errors import BadInput
+from passerby.foreign import texts
 
 
 @contextlib.contextmanager
@@ -55,14 +55,9 @@ def read_json(path: str | Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        BadInput: it is missing, or is not JSON (with the line).
+        BadInput: it is missing, is no regular file, or is not JSON (with the line).
     """
-    try:
-        return json.loads(Path(path).read_text())
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such file") from None
-    except json.JSONDecodeError as error:
-        raise BadInput(f"{path}, line {error.lineno}: not JSON: {error.msg}") from None
+    return texts.json_file(path)
 
 
 def sha256(path: str | Path) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 
 from passerby import files
 from passerby.errors import BadInput, listing
+from passerby.foreign import is_file, is_folder, texts
 from passerby.models.embedder import BATCH, THREADS, Embedder
 
 PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
@@ -51,10 +52,10 @@ def pictures(source: str | Path) -> tuple[Path, list[str]]:
         BadInput: there is no such folder or list, or no picture in it.
     """
     path = Path(source)
-    if path.is_dir():
+    if is_folder(path):
         found = (p for p in path.rglob("*") if p.suffix.lower() in PICTURES and p.is_file())
         root, names = path, sorted(p.relative_to(path).as_posix() for p in found)
-    elif path.is_file() and path.suffix.lower() not in PICTURES:
+    elif is_file(path) and path.suffix.lower() not in PICTURES:
         root, names = path.parent, _lines(path)
     else:
         raise BadInput(f"{source}: wanted a folder of pictures, or a text file with a path a line")
@@ -64,7 +65,4 @@ def pictures(source: str | Path) -> tuple[Path, list[str]]:
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        return [line.strip() for line in path.read_text().splitlines() if line.strip()]
-    except UnicodeDecodeError:
-        raise BadInput(f"{path}: a text file with a path a line was wanted") from None
+    return [line.strip() for line in texts.lines(path) if line.strip()]
