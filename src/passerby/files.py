@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from passerby.foreign import texts
+from passerby.foreign import opened, texts
 
 
 @contextlib.contextmanager
@@ -61,8 +61,12 @@ def read_json(path: str | Path) -> Any:
 
 
 def sha256(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    with open(path, "rb") as file:
+    """SHA-256 of a file's bytes, in hex.
+
+    Raises:
+        BadInput: there is no such file, or it is a pipe, a device or a folder.
+    """
+    with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

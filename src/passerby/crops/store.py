@@ -27,8 +27,10 @@ import lmdb
 import numpy as np
 
 from passerby import files
+from passerby.crops import checks, pages
 from passerby.crops.source import COLUMNS, Source
 from passerby.errors import BadInput, listing
+from passerby.foreign import require_file
 
 FORMAT = "passerby.crops/2"
 BATCH = 1000
@@ -194,6 +196,8 @@ class CropStore:
         self.cameras: list[str] = self.header["cameras"]
         for name, dtype in _ALL_COLUMNS.items():
             setattr(self, name, self._column(name, dtype))
+        known = {"video": len(self.videos), "camera": len(self.cameras)}
+        checks.require_known({"video": self.video, "camera": self.camera}, known, self.path)
 
     def __reduce__(self) -> tuple[type["CropStore"], tuple[Path]]:
         return CropStore, (self.path,)
@@ -204,7 +208,7 @@ class CropStore:
     def jpeg(self, i: int) -> bytes:
         """The JPEG file of crop `i`."""
         with self._env.begin() as transaction:
-            return bytes(_found(transaction, self._checked(i)))
+            return bytes(self._value(transaction, i))
 
     def image(self, i: int) -> np.ndarray:
         """Crop `i` as uint8 `(H, W, 3)`, RGB.
@@ -213,7 +217,7 @@ class CropStore:
             BadInput: its bytes are no picture (the file was damaged).
         """
         with self._env.begin(buffers=True) as transaction:
-            data = np.frombuffer(_found(transaction, self._checked(i)), np.uint8)
+            data = np.frombuffer(self._value(transaction, i), np.uint8)
             image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
         if image is None:
             raise BadInput(f"{self.path}: crop {i} ({self.name(i)}) is no picture; cut it again")
@@ -225,6 +229,7 @@ class CropStore:
 
     def faults(self) -> Iterator[str]:
         """Everything that is wrong with the file, a line each; reads and decodes every crop."""
+        pages.require_whole(self.path, most_pages=None)
         entries = self._env.stat()["entries"]
         if entries != len(self) + len(_ALL_COLUMNS) + 1:
             yield f"{entries:,} entries found, {len(self) + len(_ALL_COLUMNS) + 1:,} wanted"
@@ -249,10 +254,14 @@ class CropStore:
         if found:
             raise BadInput(f"{self.path}: {len(found):,} faults: {listing(found)}; cut it again")
 
-    def _checked(self, i: int) -> bytes:
+    def _value(self, transaction: lmdb.Transaction, i: int) -> memoryview | bytes:
+        """The stored bytes of crop `i`."""
         if not 0 <= i < len(self):
             raise IndexError(f"{self.path}: crop {i} asked, it holds 0 to {len(self) - 1}")
-        return _key(int(i))
+        value = transaction.get(_key(int(i)))
+        if value is None:
+            raise BadInput(f"{self.path}: crop {i} ({self.name(i)}) is not in it; {checks.AGAIN}")
+        return value
 
     def _read_header(self) -> dict[str, Any]:
         data = self._view.get(_HEADER)
@@ -261,16 +270,11 @@ class CropStore:
                 f"{self.path}: no header found: unfinished, or not a crop store; "
                 "'dvc repro crop' makes it"
             )
-        header: dict[str, Any] = json.loads(bytes(data))
-        if header.get("format") != FORMAT:
-            raise BadInput(
-                f"{self.path}: format '{header.get('format')}' found, '{FORMAT}' wanted; "
-                "'dvc repro crop' makes it anew"
-            )
-        return header
+        return checks.header(bytes(data), self.path, FORMAT)
 
     def _column(self, name: str, dtype: np.dtype[Any]) -> np.ndarray:
-        values = np.frombuffer(_found(self._view, f"column/{name}".encode()), dtype)
+        data = self._view.get(f"column/{name}".encode())
+        values = checks.column(data, name, dtype, self.path, len(self))
         if not values.flags.aligned:  # a value under 2 KB stands inside a page, at any even place
             values = values.copy()
             values.flags.writeable = False
@@ -303,13 +307,6 @@ def added(counts: list[dict[str, int]]) -> dict[str, int]:
     return {name: sum(count.get(name, 0) for count in counts) for name in names}
 
 
-def _found(transaction: lmdb.Transaction, key: bytes) -> memoryview | bytes:
-    """The value of a key that a finished store has."""
-    value = transaction.get(key)
-    assert value is not None, key
-    return value
-
-
 def _key(i: int) -> bytes:
     return struct.pack(">Q", i)
 
@@ -326,20 +323,20 @@ def _environment(path: Path) -> lmdb.Environment:
     there is nothing in it but a map, and LMDB would refuse to open the file again.
     """
     try:
+        require_file(path, "'dvc repro crop' makes it")
         status = os.stat(path)
         with _opening:
             key = (status.st_dev, status.st_ino)
             if key not in _opened:
-                _opened[key] = _open(path, status.st_size)
+                _opened[key] = _open(path)
             return _opened[key]
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such file; 'dvc repro crop' makes it") from None
     except lmdb.Error as error:
         raise BadInput(f"{path}: not a crop store ({error}); 'dvc repro crop' makes it") from None
 
 
-def _open(path: Path, size_bytes: int) -> lmdb.Environment:
-    env = lmdb.open(
+def _open(path: Path) -> lmdb.Environment:
+    pages.require_whole(path)
+    return lmdb.open(
         str(path),
         subdir=False,
         readonly=True,
@@ -347,14 +344,6 @@ def _open(path: Path, size_bytes: int) -> lmdb.Environment:
         readahead=False,
         meminit=False,
     )
-    wanted_bytes = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
-    if size_bytes < wanted_bytes:  # reading on would kill the process
-        env.close()
-        raise BadInput(
-            f"{path}: {size_bytes:,} bytes found, {wanted_bytes:,} wanted: it was cut short; "
-            "copy it again, or 'dvc repro crop' makes it"
-        )
-    return env
 
 
 def _faults_of_counts(store: CropStore) -> Iterator[str]:

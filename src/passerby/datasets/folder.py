@@ -18,7 +18,7 @@ from passerby.datasets.rows import SPLITS, Row, files_below
 from passerby.errors import BadInput, listing
 
 NAME = re.compile(r"[^/]+/[^/]+\.(jpg|jpeg|png)", re.IGNORECASE)
-CAMERA = re.compile(r"_c(\d+)(?=[_.\-]|s\d)", re.IGNORECASE)
+CAMERA = re.compile(r"_c(\d{1,9})(?=[_.\-]|s\d)", re.IGNORECASE)
 
 
 def read(root: Path, split_seed: int = 0) -> list[Row]:

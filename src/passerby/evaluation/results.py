@@ -19,7 +19,7 @@ from passerby import files
 from passerby.errors import BadInput
 from passerby.evaluation.repeated_result import TrialsResult
 from passerby.evaluation.result import Result
-from passerby.foreign import arrays
+from passerby.foreign.arrays import npz
 
 FORMAT = "passerby.result/1"
 KEYS = (
@@ -98,9 +98,9 @@ def read_embeddings(path: str | Path) -> dict[str, np.ndarray]:
     """Read such a file; `evaluate(**read_embeddings(path))` evaluates it.
 
     Raises:
-        BadInput: as `read_arrays`; arrays of `KEYS` are not there.
+        BadInput: it is no `.npz` of arrays, or arrays of `KEYS` are not there.
     """
-    arrays = read_arrays(path)
+    arrays = npz(path)
     lacking = [key for key in KEYS if key not in arrays]
     if lacking:
         raise BadInput(
@@ -108,12 +108,3 @@ def read_embeddings(path: str | Path) -> dict[str, np.ndarray]:
             f"found {', '.join(arrays) or 'nothing'}"
         )
     return {key: arrays[key] for key in KEYS}
-
-
-def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """Read all arrays of an `.npz` file.
-
-    Raises:
-        BadInput: it is missing, is no `.npz`, or holds pickled objects.
-    """
-    return arrays.npz(path)

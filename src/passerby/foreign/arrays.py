@@ -104,7 +104,9 @@ def _array(file: IO[bytes], size_bytes: int, where: str) -> np.ndarray:
         raise BadInput(f"{where}: version {version} of the format; plain arrays have 1.0 or 2.0")
     shape, is_fortran, dtype = _HEADERS[version](file)
     if dtype.hasobject or dtype.kind not in KINDS or not dtype.itemsize:
-        held = "Python objects (which may run code)" if dtype.hasobject else f"values of type {dtype}"
+        held = (
+            "Python objects (which may run code)" if dtype.hasobject else f"values of type {dtype}"
+        )
         raise BadInput(f"{where}: holds {held}; numbers or texts wanted")
     if any(type(length) is not int or length < 0 for length in shape):
         raise BadInput(f"{where}: a shape of {str(shape)[:60]}; lengths from 0 wanted")

@@ -65,9 +65,7 @@ def require_file(path: str | Path, advice: str = "", most_bytes: int | None = No
 
 
 @contextlib.contextmanager
-def opened(
-    path: str | Path, advice: str = "", most_bytes: int | None = None
-) -> Iterator[BinaryIO]:
+def opened(path: str | Path, advice: str = "", most_bytes: int | None = None) -> Iterator[BinaryIO]:
     """Open a regular file to read its bytes.
 
     A pipe is refused, not waited for; the file that was looked at is the one that is read.

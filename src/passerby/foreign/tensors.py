@@ -152,7 +152,9 @@ def _look_through(file: BinaryIO, path: str | Path) -> None:
             folder = content[0].removesuffix("data.pkl")
             for key, claimed in _storages(archive.read(content[0])).items():
                 if claimed > (there := sizes.get(f"{folder}data/{key}", 0)):
-                    raise ValueError(f"a storage of {claimed:,} bytes, {there:,} of which are there")
+                    raise ValueError(
+                        f"a storage of {claimed:,} bytes, {there:,} of which are there"
+                    )
     elif head == _LEGACY_START:
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         ends = [0]

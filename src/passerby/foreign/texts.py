@@ -113,7 +113,9 @@ def table(path: str | Path, delimiter: str, advice: str = "") -> list[tuple[int,
     Raises:
         BadInput: as `text`; or a quote is left open, or a cell is too long.
     """
-    reader = csv.reader(io.StringIO(text(path, advice), newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(
+        io.StringIO(text(path, advice), newline=""), delimiter=delimiter, strict=True
+    )
     try:
         rows = [(reader.line_num, cells) for cells in reader]
     except csv.Error as error:

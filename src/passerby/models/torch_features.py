@@ -5,6 +5,8 @@
 - a dict of arrays or tensors by the names of `passerby.evaluation.saved`.
 """
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +38,23 @@ def read(path: str | Path, queries: int | None = None) -> dict[str, np.ndarray]:
     if isinstance(held, dict):
         if queries is not None:
             raise BadInput(f"{path}: says itself which are queries; leave --queries out")
-        return {
-            str(name): tensors.array(value, f"{path}, '{name}'")
-            for name, value in held.items()
-            if isinstance(value, torch.Tensor | list)
-        }
+        return dict(_arrays(held, path))
     if not _is_batches(held):
         raise BadInput(
             f"{path}: holds a {type(held).__name__}; wanted a dict of arrays, or fast-reid's list "
             f"of dicts with {', '.join(sorted(BATCH))}"
         )
     return _split(held, queries, path)
+
+
+def _arrays(held: dict[Any, Any], path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
+    """The tensors, and the lists that are arrays; what else lies there is left alone."""
+    for name, value in held.items():
+        if isinstance(value, torch.Tensor):
+            yield str(name), tensors.array(value, f"{path}, '{name}'")
+        elif isinstance(value, list):
+            with contextlib.suppress(BadInput):
+                yield str(name), tensors.array(value, f"{path}, '{name}'")
 
 
 def _is_batches(held: Any) -> bool:
@@ -77,4 +85,3 @@ def _split(
         for side, part in (("query", slice(queries)), ("gallery", slice(queries, None)))
         for key in names
     }
-
