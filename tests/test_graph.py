@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PROFILES = ROOT / "profiles"
 PACKAGE = ROOT / "src" / "passerby"
 GROUND = {
-    "settings", "foreign", "errors.py", "files.py", "images.py", "parallel.py", "progress.py", "seeds.py",
-    "vision.py",
+    "settings", "foreign", "errors.py", "files.py", "images.py", "parallel.py", "progress.py",
+    "options.py", "seeds.py", "vision.py",
 }  # fmt: skip
 
 

@@ -9,6 +9,11 @@ from typing import Any
 
 from passerby import errors
 from passerby.errors import BadInput
+from passerby.foreign import exists, is_folder
+from passerby.options import Channels, Size, Whole
+
+MOST_SHOWN = 4096
+"""Crops in one picture of them: a JPEG has room for no more than 65,535 rows."""
 
 EXAMPLES = """\
 examples:
@@ -22,8 +27,13 @@ examples:
 
 def main() -> None:
     """Entry point of the `passerby` command."""
+    errors.run(_run)
+
+
+def _run() -> None:
+    """Do what was typed; no argument can be left over."""
     asked = vars(parser().parse_args())
-    errors.run(lambda: asked.pop("verb")(**asked))
+    asked.pop("verb")(**asked)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -80,7 +90,9 @@ def _add_clip(verbs: Any) -> None:
     made = _verb(verbs, clip, "clip")
     made.add_argument("frames", type=Path, help="folder of pictures, in the order of their names")
     made.add_argument("out", type=Path, help="the video: country+city+id.mp4")
-    made.add_argument("--fps", type=int, default=25, help="default: %(default)s")
+    made.add_argument(
+        "--fps", type=Whole("--fps", 1, 1000), default=25, help="default: %(default)s"
+    )
 
 
 def clip(frames: Path, out: Path, fps: int) -> None:
@@ -99,8 +111,10 @@ def _add_crops(verbs: Any) -> None:
         made.add_argument("path", type=Path, help="a store, e.g. data/crops.lmdb")
         if function is crops_show:
             made.add_argument("out", type=Path, help="the picture (JPEG)")
-            made.add_argument("--count", type=int, default=128, help="default: %(default)s")
-            made.add_argument("--track", type=int, help="only crops of this track")
+            most = Whole("--count", 1, MOST_SHOWN)
+            made.add_argument("--count", type=most, default=128, help="default: %(default)s")
+            track = Whole("--track", 0, 2**62)
+            made.add_argument("--track", type=track, help="only crops of this track")
         if function is crops_export:
             made.add_argument("folder", type=Path, help="a new folder")
 
@@ -151,9 +165,10 @@ def _add_adopt(verbs: Any) -> None:
     made = _verb(verbs, adopt, "adopt")
     made.add_argument("onnx_path", type=Path, help="a network from pictures to features")
     made.add_argument("folder", type=Path, help="the model's new folder")
-    made.add_argument("--size", help="height x width in px; default: 256x128")
-    made.add_argument("--mean", help="RGB, 0..1; default: ImageNet's")
-    made.add_argument("--deviation", help="RGB, 0..1; default: ImageNet's")
+    made.add_argument("--size", type=Size("--size"), help="height x width in px; default: 256x128")
+    made.add_argument("--mean", type=Channels("--mean"), help="RGB, 0..1; default: ImageNet's")
+    deviation = Channels("--deviation", is_positive=True)
+    made.add_argument("--deviation", type=deviation, help="RGB, 0..1; default: ImageNet's")
     made.add_argument("--distance", choices=("cosine", "euclidean"), help="default: cosine")
     made.add_argument(
         "--interpolation",
@@ -167,9 +182,9 @@ def _add_adopt(verbs: Any) -> None:
 def adopt(
     onnx_path: Path,
     folder: Path,
-    size: str | None,
-    mean: str | None,
-    deviation: str | None,
+    size: tuple[int, int] | None,
+    mean: Any,
+    deviation: Any,
     distance: Any,
     interpolation: Any,
     title: str | None,
@@ -181,16 +196,14 @@ def adopt(
     """
     from passerby.models import adopt as adoption
 
-    height_px = width_px = None
-    if size:
-        height_px, width_px = (int(number) for number in _numbers(size, "x", 2, "--size"))
+    height_px, width_px = size or (None, None)
     card = adoption.adopt(
         onnx_path,
         folder,
         height_px=height_px,
         width_px=width_px,
-        mean=_channels(mean, "--mean"),
-        deviation=_channels(deviation, "--deviation"),
+        mean=mean,
+        deviation=deviation,
         distance=distance,
         interpolation=interpolation,
         title=title,
@@ -240,23 +253,6 @@ def calibrate(model: Path, name: str, params: Path) -> None:
         print(f"  FAR {far}: accept at {row['distance']:g} and below; TAR {row['tar']:.2%} there")
 
 
-def _numbers(text: str, between: str, count: int, option: str) -> list[float]:
-    try:
-        numbers = [float(part) for part in text.split(between)]
-    except ValueError:
-        numbers = []
-    if len(numbers) != count:
-        raise BadInput(f"{option}: found '{text}', wanted {count} numbers joined by '{between}'")
-    return numbers
-
-
-def _channels(text: str | None, option: str) -> tuple[float, float, float] | None:
-    if text is None:
-        return None
-    red, green, blue = _numbers(text, ",", 3, option)
-    return red, green, blue
-
-
 def _add_embed(verbs: Any) -> None:
     made = _verb(verbs, embed, "embed")
     made.add_argument(
@@ -264,7 +260,8 @@ def _add_embed(verbs: Any) -> None:
     )
     made.add_argument("source", type=Path, help="folder of pictures, or a text file of paths")
     made.add_argument("--out", type=Path, default=Path("features.npz"), help="default: %(default)s")
-    made.add_argument("--batch", type=int, default=128, help="default: %(default)s")
+    batch = Whole("--batch", 1, 65_536)
+    made.add_argument("--batch", type=batch, default=128, help="default: %(default)s")
     made.add_argument("--flip", action="store_true", help="mean of a picture and its mirror image")
 
 
@@ -283,7 +280,8 @@ def _add_evaluate(verbs: Any) -> None:
         type=Path,
         help="features (.npz, .mat, .pth, a folder of .npy; docs/evaluation.md), or a model",
     )
-    made.add_argument("--queries", type=int, help="of fast-reid's .pth: how many come first")
+    queries = Whole("--queries", 1, 2**31 - 1)
+    made.add_argument("--queries", type=queries, help="of fast-reid's .pth: how many come first")
     made.add_argument("--protocol", help="of features; default: market1501")
     made.add_argument(
         "--distance", choices=("cosine", "euclidean"), help="of features; default: cosine"
@@ -320,10 +318,10 @@ def evaluate(
     from passerby.evaluation import results
     from passerby.models.embedder import Embedder
 
-    if not what.exists():
+    if not exists(what):
         raise BadInput(f"{what}: no such file or folder")
     benchmark, trials = None, list[Any]()
-    if what.is_dir() and not (what / "query").is_dir():
+    if is_folder(what) and not is_folder(what / "query"):
         decided = "a model, whose card and set decide that"
         _refuse(what, decided, queries=queries, protocol=protocol, distance=distance)
         read = settings.read(params)

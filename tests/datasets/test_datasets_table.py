@@ -51,7 +51,7 @@ def test_a_spreadsheets_mark_before_the_header_does_not_matter(pictures: Path) -
     (pictures / "labels.csv").write_bytes(text.encode("utf-8-sig"))
     assert len(table.read(pictures)) == 1
     (pictures / "labels.csv").write_bytes(text.encode("latin-1"))
-    with pytest.raises(BadInput, match=r"labels\.csv: not UTF-8; save the table as UTF-8"):
+    with pytest.raises(BadInput, match=r"labels\.csv, line 2: not text in UTF-8; save it as UTF-8"):
         table.read(pictures)
 
 

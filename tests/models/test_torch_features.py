@@ -54,7 +54,7 @@ def test_what_is_no_features_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="holds a list; wanted a dict of arrays, or fast-reid's"):
         torch_features.read(tmp_path / "x.pth", 1)
     (tmp_path / "y.pth").write_bytes(b"nothing")
-    with pytest.raises(BadInput, match=r"y\.pth: tensors as torch\.save writes them wanted"):
+    with pytest.raises(BadInput, match=r"y\.pth: not tensors as torch\.save writes them"):
         torch_features.read(tmp_path / "y.pth")
     with pytest.raises(BadInput, match=r"z\.pth: no such file"):
         torch_features.read(tmp_path / "z.pth")

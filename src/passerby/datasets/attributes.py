@@ -102,8 +102,8 @@ def _of_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
     for number, cells in table[1:]:
         if len(cells) != len(names):
             raise BadInput(f"{path}, line {number}: {len(cells)} cells, wanted {len(names)}")
-    cells = zip(*(cells for _, cells in table[1:]), strict=True)
-    columns = {name: list(column) for name, column in zip(names, cells, strict=True)}
+    held = zip(*(cells for _, cells in table[1:]), strict=True)
+    columns = {name: list(column) for name, column in zip(names, held, strict=True)}
     return _classified(columns, columns["id"], str(path))
 
 

@@ -50,8 +50,8 @@ def read(path: str | Path) -> tuple[tuple[int, ...], ...]:
             sets.append(set())
         if split != len(sets) or person in sets[-1]:
             raise BadInput(
-                f"{path}, line {number}: '{line[:60]}' is of no split in its turn, or a person again; "
-                "write it again with 'passerby extract'"
+                f"{path}, line {number}: '{line[:60]}' is of no split in its turn, or a person "
+                "again; write it again with 'passerby extract'"
             )
         sets[-1].add(person)
     return tuple(tuple(sorted(people)) for people in sets)

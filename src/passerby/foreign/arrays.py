@@ -55,21 +55,24 @@ def npz(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
         BadInput: as `npy`, or a name is there twice, or it unpacks to far more than it is.
     """
-    with opened(path, most_bytes=MOST_BYTES) as file, reading(path, WANTED_NPZ):
-        with unzipped(file, path) as archive:
-            found: dict[str, np.ndarray] = {}
-            for member in archive.infolist():
-                name = member.filename.removesuffix(".npy")
-                if not member.filename.endswith(".npy") or name in found:
-                    raise BadInput(
-                        f"{named(path)}: {WANTED_NPZ} wanted, found '{name[:60]}' "
-                        f"{'twice' if name in found else 'in it'}"
-                    )
-                with archive.open(member) as content:
-                    found[name] = _array(content, member.file_size, f"{named(path)}, '{name[:60]}'")
-                    if content.read(1):  # at its end a member is compared with its checksum
-                        raise BadInput(f"{named(path)}, '{name[:60]}': more bytes than its shape")
-            return found
+    with (
+        opened(path, most_bytes=MOST_BYTES) as file,
+        reading(path, WANTED_NPZ),
+        unzipped(file, path) as archive,
+    ):
+        found: dict[str, np.ndarray] = {}
+        for member in archive.infolist():
+            name = member.filename.removesuffix(".npy")
+            if not member.filename.endswith(".npy") or name in found:
+                raise BadInput(
+                    f"{named(path)}: not {WANTED_NPZ} ('{name[:60]}' is in it"
+                    f"{' twice' if name in found else ''})"
+                )
+            with archive.open(member) as content:
+                found[name] = _array(content, member.file_size, f"{named(path)}, '{name[:60]}'")
+                if content.read(1):  # at its end a member is compared with its checksum
+                    raise BadInput(f"{named(path)}, '{name[:60]}': more bytes than its shape")
+        return found
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from passerby.foreign.opening import named, opened, reading
 
 START = b"MATLAB 5.0 MAT-file"
 HDF5 = b"MATLAB 7.3 MAT-file"
-WANTED = "a MATLAB file of version 5 to 7, as scipy.io.savemat writes it,"
+WANTED = "a MATLAB file of version 5 to 7, as scipy.io.savemat writes it"
 HEADER_BYTES = 128
 MOST_DEPTH = 20
 MOST_LENGTHS = 32
@@ -66,7 +66,7 @@ def _names(file: BinaryIO, path: str | Path, advice: str) -> list[str]:
     if head.startswith(HDF5):
         raise BadInput(f"{named(path)}: MATLAB 7.3, which is another format; save it with -v7")
     if not head.startswith(START) or order is None:
-        raise BadInput(f"{named(path)}: {WANTED} wanted{f'; {advice}' if advice else ''}")
+        raise BadInput(f"{named(path)}: not {WANTED}{f'; {advice}' if advice else ''}")
     names: list[str] = []
     with reading(path, WANTED, advice):
         data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)

@@ -5,8 +5,8 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from passerby.errors import BadInput, PasserbyError
 
@@ -65,7 +65,9 @@ def require_file(path: str | Path, advice: str = "", most_bytes: int | None = No
 
 
 @contextlib.contextmanager
-def opened(path: str | Path, advice: str = "", most_bytes: int | None = None) -> Iterator[BinaryIO]:
+def opened(
+    path: str | Path, advice: str = "", most_bytes: int | None = None
+) -> Iterator[BufferedReader]:
     """Open a regular file to read its bytes.
 
     A pipe is refused, not waited for; the file that was looked at is the one that is read.
@@ -117,7 +119,7 @@ def reading(path: str | Path, wanted: str, advice: str = "") -> Iterator[None]:
         raise
     except MemoryError:
         raise BadInput(
-            f"{named(path)}: reading it takes more memory than there is; {wanted} wanted"
+            f"{named(path)}: not {wanted} that fits into memory{f'; {advice}' if advice else ''}"
         ) from None
     except Exception as error:  # each library has families of its own
         raise _not_wanted(path, wanted, error, advice) from None
@@ -130,7 +132,7 @@ def reading(path: str | Path, wanted: str, advice: str = "") -> Iterator[None]:
 
 def _not_wanted(path: str | Path, wanted: str, error: BaseException, advice: str) -> BadInput:
     then = f"; {advice}" if advice else ""
-    return BadInput(f"{named(path)}: {wanted} wanted, found: {first_line(error)}{then}")
+    return BadInput(f"{named(path)}: not {wanted} ({first_line(error)}){then}")
 
 
 def first_line(error: BaseException) -> str:

@@ -1,7 +1,7 @@
 """YAML from outside: read as PyYAML's safe loader does, less what YAML lets slip or explode.
 
 A key that is given twice is a slip that YAML takes the last of. Aliases and merges can stand for
-more nodes than any memory holds. Numbers can be infinite, none at all, or longer than any machine's.
+more values than any memory holds. Numbers can be infinite, none at all, or longer than a machine's.
 """
 
 import math
@@ -108,9 +108,8 @@ def _children(node: yaml.Node) -> Iterator[yaml.Node]:
 
 def _faults(node: yaml.Node | None, key: str, found: Lines, seen: set[int]) -> Iterator[str]:
     """What is wrong, each with key and line; `found` gets the line of each key."""
-    if isinstance(node, yaml.ScalarNode):
-        if told := _no_number(node):
-            yield f"{key or 'the value'} (line {node.start_mark.line + 1}): {told}"
+    if isinstance(node, yaml.ScalarNode) and (told := _no_number(node)):
+        yield f"{key or 'the value'} (line {node.start_mark.line + 1}): {told}"
     if node is None or id(node) in seen or isinstance(node, yaml.ScalarNode):
         return
     seen.add(id(node))

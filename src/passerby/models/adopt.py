@@ -11,6 +11,7 @@ import numpy as np
 
 from passerby import files
 from passerby.errors import BadInput
+from passerby.foreign import require_file
 from passerby.models import artifact, export
 from passerby.models.artifact import Interpolation, ModelCard
 from passerby.models.networks import OnnxNetwork, first_line
@@ -70,8 +71,7 @@ def adopt(
             something else of itself than the caller does.
     """
     path = Path(onnx_path)
-    if not path.is_file():
-        raise BadInput(f"{onnx_path}: no such file")
+    require_file(path)
     asked = {
         "height_px": height_px,
         "width_px": width_px,

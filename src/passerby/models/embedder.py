@@ -63,7 +63,8 @@ class Embedder:
             threads: Batches in work at once, each on a thread of its own.
 
         Raises:
-            BadInput: something else than pictures; its place in `images` is named.
+            BadInput: something else than pictures, or one whose features are not finite numbers;
+                its place in `images` is named.
         """
         for place, image in enumerate(images):
             if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
@@ -71,8 +72,9 @@ class Embedder:
                     f"image {place}: found {image.dtype} {image.shape}, "
                     "wanted uint8 (H, W, 3) in RGB"
                 )
+        names = [f"image {place}" for place in range(len(images))]
         progress = Progress("embed", len(images), "images", quiet=True)
-        return self._features(images, self._resized, batch, flip, threads, progress)
+        return self._features(images, names, self._resized, batch, flip, threads, progress)
 
     def embed_files(
         self,
@@ -92,11 +94,12 @@ class Embedder:
             progress: Whether to show a progress line.
 
         Raises:
-            BadInput: a file is missing or is not a whole picture; it is named.
+            BadInput: a file is missing or is not a whole picture, or its features are not finite
+                numbers; it is named.
         """
         line = Progress("embed", len(paths), "images", quiet=not progress)
         return self._features(
-            paths, lambda path: self._resized(read_image(path)), batch, flip, threads, line
+            paths, paths, lambda path: self._resized(read_image(path)), batch, flip, threads, line
         )
 
     def _resized(self, image: np.ndarray) -> np.ndarray:
@@ -109,6 +112,7 @@ class Embedder:
     def _features(
         self,
         items: Sequence[Any],
+        names: Sequence[str | Path],
         prepare: Callable[[Any], np.ndarray],
         batch: int,
         flip: bool,
@@ -123,10 +127,24 @@ class Embedder:
             mirrored = np.ascontiguousarray(pictures[:, :, ::-1])
             return (features + self._network(mirrored)) / 2
 
+        if batch < 1 or threads < 1:
+            raise BadInput(f"a batch of {batch} on {threads} threads; at least 1 of each wanted")
         batches = [items[begin : begin + batch] for begin in range(0, len(items), batch)]
         found = [np.empty((0, self.card.embedding_size), np.float32)]
         with progress, networks.workers(threads) as pool:
             for features in pool.map(work, batches):
+                _require_finite(features, names[progress.done :])
                 found.append(features)
                 progress.step(len(features))
         return np.concatenate(found)
+
+
+def _require_finite(features: np.ndarray, names: Sequence[str | Path]) -> None:
+    """Refuse features that hold NaN or infinity, and name the first picture that has them."""
+    broken = np.flatnonzero(~np.isfinite(features).all(axis=1))
+    if len(broken):
+        raise BadInput(
+            f"{names[broken[0]]}: the model gives features with NaN or infinity for it (and for "
+            f"{len(broken) - 1} others of its batch); the model is broken, or fed otherwise than "
+            "it wants: look at its card's mean and deviation"
+        )

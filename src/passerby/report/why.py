@@ -61,9 +61,9 @@ def starts(folder: Path, params: Params) -> Table:
 def _header(path: Path) -> dict[str, Any]:
     """What a file of weights says of itself; its tensors are not read."""
     require_file(path, "run 'dvc repro'")
-    with reading(path, "weights with passerby's header", "run 'dvc repro'"):
-        with safe_open(path, framework="numpy") as file:
-            told = (file.metadata() or {})["passerby"]
+    wanted = "weights with passerby's header"
+    with reading(path, wanted, "run 'dvc repro'"), safe_open(path, framework="numpy") as file:
+        told = (file.metadata() or {})["passerby"]
     header: dict[str, Any] = texts.json_value(told, f"{path}: its header")
     if not isinstance(header, dict) or "source" not in header:
         raise BadInput(f"{path}: a header that does not say its source; run 'dvc repro'")

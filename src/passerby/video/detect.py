@@ -11,6 +11,7 @@ import numpy as np
 
 from passerby import files
 from passerby.errors import BadInput, listing
+from passerby.foreign import exists, is_file
 from passerby.progress import Progress
 from passerby.settings import Detect
 from passerby.video import decode, detections, detectors, ledger, pickles, tracking
@@ -121,7 +122,7 @@ def _detector_finder(section: Detect, folder: Path) -> Finder:
 def _contract(section: Detect) -> dict[str, object]:
     """What decides a video's boxes, given the video and its pickle."""
     model = section.model if section.method != "pickles" else ""
-    if model and Path(model).exists():
+    if model and exists(model):
         model = files.sha256(detectors.model_file(Path(model)))
     code = [files.sha256(path) for path in sorted(Path(__file__).parent.glob("*.py"))]
     return {**section.contract("model"), "model": model, "code": code}
@@ -130,12 +131,12 @@ def _contract(section: Detect) -> dict[str, object]:
 def _shard(row: Row, pickled: Path) -> str:
     """Names a video's boxes by all that they come from."""
     path = pickled / f"{row.name}.pkl"
-    return files.fingerprint([row.name, row.sha256, files.sha256(path) if path.exists() else ""])
+    return files.fingerprint([row.name, row.sha256, files.sha256(path) if exists(path) else ""])
 
 
 def _check_present(rows: list[Row], folder: Path) -> None:
     """Refuse at once all videos that the ledger has and the folder has not."""
-    absent = [row.name for row in rows if not (folder / f"{row.name}.mp4").is_file()]
+    absent = [row.name for row in rows if not is_file(folder / f"{row.name}.mp4")]
     if absent:
         raise BadInput(
             f"{folder}: {len(absent):,} of {len(rows):,} videos of the ledger are missing: "

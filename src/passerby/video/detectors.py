@@ -12,6 +12,7 @@ import numpy as np
 
 from passerby import files
 from passerby.errors import BadInput
+from passerby.foreign import exists, is_file, is_folder
 from passerby.settings import Detect
 
 PERSON = "person"
@@ -39,7 +40,7 @@ def make(section: Detect) -> Detector:
         BadInput: the model or a package that it needs is absent, or the model's hash is another.
     """
     path = Path(section.model)
-    named = section.method == "ultralytics" and path.name == section.model and not path.exists()
+    named = section.method == "ultralytics" and path.name == section.model and not exists(path)
     if not named:
         check(path, section.model_sha256)
     floor = least_confidence(section)
@@ -65,9 +66,9 @@ def model_file(path: Path) -> Path:
     Raises:
         BadInput: there is no such file or folder, or nothing in it.
     """
-    if path.is_file():
+    if is_file(path):
         return path
-    inside = [file for file in sorted(path.rglob("*")) if file.is_file()] if path.is_dir() else []
+    inside = [file for file in sorted(path.rglob("*")) if file.is_file()] if is_folder(path) else []
     if not inside:
         raise BadInput(f"detect.model: {path}: no such model file or exported folder")
     return max(inside, key=lambda file: file.stat().st_size)

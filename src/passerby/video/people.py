@@ -28,7 +28,7 @@ def read(path: str | Path) -> dict[str, dict[int, int]]:
     found: dict[str, dict[int, int]] = {}
     for number, line in enumerate(texts.lines(path)[1:], start=2):
         words = line.split("\t")
-        track, person = (texts.whole_number(word) for word in (words + ["", ""])[1:3])
+        track, person = (texts.whole_number(word) for word in [*words, "", ""][1:3])
         if len(words) != 3 or track is None or person is None:
             raise BadInput(
                 f"{path}, line {number}: {', '.join(COLUMNS)} wanted, '{line[:60]}' found; "

@@ -77,7 +77,7 @@ def _columns(
         raise BadInput(f"{path}: found a {type(content).__name__}, wanted a dictionary of frames")
     frame, box, confidence, track = [], [], [], []
     for key, elements in content.items():
-        where = f"{path}: frame {str(key)[:40]}"
+        where = f"{path}: frame {repr(key)[:40]}"
         if (
             not isinstance(key, int)
             or abs(key) > MOST_FRAME
