@@ -145,7 +145,7 @@ def test_a_missing_h5py_is_said(mat: Path, tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize("kept_bytes", [0, 5_000])
 def test_a_file_that_is_cut_short_is_refused(mat: Path, tmp_path: Path, kept_bytes: int) -> None:
     mat.write_bytes(mat.read_bytes()[:kept_bytes])
-    with pytest.raises(BadInput, match=r"cuhk-03\.mat: not HDF5, or cut short"):
+    with pytest.raises(BadInput, match=r"cuhk-03\.mat: not HDF5, or it is cut short"):
         cuhk03_mat.extract(mat, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -198,7 +198,7 @@ def stranger(file: Any) -> None:
         (numbers_for_references, "detected: float64 found, references wanted"),
         (twelve_images, "detected, pair 2: references (3, 12) found, (people, 10) wanted"),
         (grey_picture, "detected, 1_001_2_07.png: uint8 (6, 4, 1) found, uint8 (H, W, 3) wanted"),
-        (reference_to_nothing, "labeled, 5_001_1_01.png: broken ("),
+        (reference_to_nothing, "labeled, 5_001_1_01.png: not whole ("),
         (three_columns, "testsets, split 2: float64 (9, 3) found, numbers (people, 2) wanted"),
         (half_a_person, "testsets, split 2: float64 (2, 2) found, numbers (people, 2) wanted"),
         (stranger, "testsets, split 2: no person 900 of camera pair 1 in CUHK03"),

@@ -7,7 +7,8 @@ dictionaries are hashed while it goes on. Here the program is run over sizes alo
 known by how many it stands for and how deep they lie, and each use of it is charged with that.
 
 Nothing that honest picklers write is lost: they fill a container where they make it, and name it
-again when it is full. A container that is filled later, or holds itself, is refused.
+again when it is full. A container that is filled after it was named again, or that holds itself, is
+refused.
 """
 
 import pickle
@@ -112,7 +113,7 @@ class _Machine:
         """Put the last `count` values into the container below them."""
         added = self.taken(count)
         if not self.stack or self.stack[-1][_FULL]:
-            raise pickle.UnpicklingError("it fills a container that is full")
+            raise pickle.UnpicklingError("a container that is filled late, or holds itself")
         container = self.stack[-1]
         container[_SIZE] += added[_SIZE]
         container[_DEPTH] = max(container[_DEPTH], added[_DEPTH])
@@ -124,9 +125,10 @@ class _Machine:
         self.memory[place] = self.stack[-1]
 
     def again(self, value: _Value | None) -> None:
-        """Name a value again."""
-        if value is None or not value[_FULL]:
-            raise pickle.UnpicklingError("a value that holds itself, or none")
+        """Name a value again; it may not be filled from then on."""
+        if value is None:
+            raise pickle.UnpicklingError("a value that it does not have")
+        value[_FULL] = 1
         self.stack.append(value)
 
 
