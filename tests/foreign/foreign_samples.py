@@ -1,6 +1,7 @@
 """A small good file of every kind that is read from outside, with the function that reads it."""
 
 import json
+import os
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -75,6 +76,23 @@ def header() -> str:
     return json.dumps(made.model_dump(mode="json"))
 
 
+def tensors_of(given: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    return {name: torch.tensor(array) for name, array in given.items()}
+
+
+def write_start(path: Path) -> None:
+    save_file(weights(), path, metadata={"passerby": header()})
+
+
+def write_detections(path: Path) -> None:
+    part = {"a": boxes([1], [[0, 0, 9, 9]])}
+    detections.write(path, detections.joined(part, {"a": (9, 9)}, "pickles"))
+
+
+def read_boxes(path: Path) -> None:
+    pickles.read(path, 0, True, INFO)
+
+
 def write_store(path: Path) -> None:
     """Two sources of ten crops each."""
     with writing(path) as writer:
@@ -143,58 +161,75 @@ def _text(words: str) -> Callable[[Path], Any]:
     return lambda path: path.write_text(words)
 
 
+CITY = (ROOT / "profiles" / "city.yaml").read_text()
+MANIFEST = '{"format": "passerby.world/1", "counts": {"x": {"images": 3}}}'
+INDEX = (
+    '# passerby.benchmark/1 {"name": "a", "kind": "folder"}\nhead\n'
+    "train\ta.jpg\t1\t1\t0\t-1\t0123456789abcdef\n"
+)
+LEDGER_ROW = ledger.Row("a+b+c", "ok", 12, 3, 25.0, 96, 64, "ab")
 INFO = VideoInfo(frames=100, fps=25.0, width=96, height=64)
 KINDS = (
     Kind("array.npy", lambda path: np.save(path, np.arange(6.0).reshape(2, 3)), arrays.npy),
     Kind("plain.npz", lambda path: np.savez(path, **features()), arrays.npz),
     Kind("packed.npz", lambda path: np.savez_compressed(path, **features()), saved.read),
-    Kind("embeddings.npz", lambda p: results.write_embeddings(p, features()), results.read_embeddings),
+    Kind(
+        "embeddings.npz",
+        lambda path: results.write_embeddings(path, features()),
+        results.read_embeddings,
+    ),
     Kind("plain.mat", lambda path: scipy.io.savemat(path, nested()), matlab.read),
-    Kind("packed.mat", lambda p: scipy.io.savemat(p, features(), do_compression=True), saved.read),
-    Kind("features.pth", _torch({k: torch.tensor(v) for k, v in features().items()}), torch_features.read),
+    Kind(
+        "packed.mat",
+        lambda path: scipy.io.savemat(path, features(), do_compression=True),
+        saved.read,
+    ),
+    Kind("features.pth", _torch(tensors_of(features())), torch_features.read),
     Kind("weights.pth", _torch({"state_dict": weights(), "epoch": 3}), transfer.read_raw),
     Kind("old.pth", _torch({"model": weights()}, is_old=True), tensors.load),
     Kind("plain.safetensors", lambda path: save_file(weights(), path), tensors.safetensors),
-    Kind(
-        "start.safetensors",
-        lambda path: save_file(weights(), path, metadata={"passerby": header()}),
-        init_file.read,
-    ),
-    Kind(
-        "shown.safetensors",
-        lambda path: save_file(weights(), path, metadata={"passerby": header()}),
-        why._header,
-    ),
-    Kind("boxes.pkl", lambda path: path.write_bytes(pickle.dumps(detected(), 2)),
-         lambda path: pickles.read(path, 0, True, INFO)),
-    Kind("new.pkl", lambda path: path.write_bytes(pickle.dumps(detected())),
-         lambda path: pickles.read(path, 0, True, INFO)),
-    Kind("params.yaml", _text((ROOT / "profiles" / "city.yaml").read_text()), settings.read),
+    Kind("start.safetensors", write_start, init_file.read),
+    Kind("shown.safetensors", write_start, why._header),
+    Kind("boxes.pkl", lambda path: path.write_bytes(pickle.dumps(detected(), 2)), read_boxes),
+    Kind("new.pkl", lambda path: path.write_bytes(pickle.dumps(detected())), read_boxes),
+    Kind("params.yaml", _text(CITY), settings.read),
     Kind("any.yaml", _text("a: &x {b: 1.5}\nc: {<<: *x, d: [1, 2]}\n"), yamls.read),
-    Kind("city.yaml", _text((ROOT / "profiles" / "city.yaml").read_text()),
-         in_folder(lambda folder: profiles.compose("city", folder))),
+    Kind("city.yaml", _text(CITY), in_folder(lambda folder: profiles.compose("city", folder))),
     Kind("model.yaml", _text(card()), in_folder(artifact.read_card)),
     Kind("any.json", _text('{"a": [1, 2.5, null], "b": {"c": "d"}}'), texts.json_file),
-    Kind("manifest.json", _text('{"format": "passerby.world/1", "counts": {"x": {"images": 3}}}'),
-         lambda path: counts.wanted(str(path), "x")),
+    Kind("manifest.json", _text(MANIFEST), lambda path: counts.wanted(str(path), "x")),
     Kind("list.txt", _text("peru+lima+a\nperu+lima+b\n"), listing.read),
     Kind("pictures.txt", _text("a.jpg\nb.jpg\n"), embed.pictures),
     Kind("people.tsv", _text("video\ttrack\tperson\na+b+c\t1\t2\n"), people.read),
-    Kind("videos.tsv", lambda p: ledger.write(p, [ledger.Row("a+b+c", "ok", 12, 3, 25.0, 96, 64, "ab")]),
-         ledger.read),
+    Kind("videos.tsv", lambda path: ledger.write(path, [LEDGER_ROW]), ledger.read),
     Kind("labels.csv", write_table, in_folder(table.read)),
     Kind("attributes.csv", write_attributes, attributes.read),
-    Kind("testsets.tsv", lambda p: cuhk03_testsets.write(p, [[(1, 1), (2, 1)]]), cuhk03_testsets.read),
+    Kind(
+        "testsets.tsv",
+        lambda path: cuhk03_testsets.write(path, [[(1, 1), (2, 1)]]),
+        cuhk03_testsets.read,
+    ),
     Kind("list_val.txt", write_lists, in_folder(msmt17.read)),
-    Kind("set.tsv", _text('# passerby.benchmark/1 {"name": "a", "kind": "folder"}\nhead\n'
-                          "train\ta.jpg\t1\t1\t0\t-1\t0123456789abcdef\n"),
-         lambda path: index.read(path, path.parent)),
+    Kind("set.tsv", _text(INDEX), lambda path: index.read(path, path.parent)),
     Kind("roc.tsv", _text("fpr\ttpr\n0.5\t0.5\n"), outcomes.read_columns),
     Kind("record.tsv", write_record, lambda path: label_curves.read([path])),
-    Kind("boxes.parquet",
-         lambda p: detections.write(p, detections.joined({"a": boxes([1], [[0, 0, 9, 9]])}, {"a": (9, 9)}, "x")),
-         detections.read),
-    Kind("other.parquet", lambda path: pq.write_table(pa.table({"video": ["a"]}), path),
-         detections.read),
+    Kind("boxes.parquet", write_detections, detections.read),
+    Kind(
+        "other.parquet",
+        lambda path: pq.write_table(pa.table({"video": ["a"]}), path),
+        detections.read,
+    ),
     Kind("crops.lmdb", write_store, read_store),
-)  # fmt: skip
+)
+
+
+def put(path: Path, what: str) -> None:
+    """Put something else in the place of a file; nothing, for `nothing`."""
+    if what == "a pipe":
+        os.mkfifo(path)
+    elif what == "a device":
+        path.symlink_to("/dev/zero")
+    elif what == "a folder":
+        path.mkdir()
+    elif what == "an empty file":
+        path.touch()

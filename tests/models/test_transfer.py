@@ -229,7 +229,9 @@ def test_what_is_no_torch_file_is_refused(tmp_path, state):
     with pytest.raises(BadInput, match=r"none\.pth: no such file"):
         transfer.read_raw(tmp_path / "none.pth")
     (tmp_path / "text.pth").write_text("hello")
-    with pytest.raises(BadInput, match=r"text\.pth: not tensors as torch\.save writes them .another format"):
+    with pytest.raises(
+        BadInput, match=r"text\.pth: not tensors as torch\.save writes them .another format"
+    ):
         transfer.read_raw(tmp_path / "text.pth")
     (tmp_path / "list.pth").write_bytes(pickle.dumps([1], protocol=2))
     with pytest.raises(BadInput, match=r"list\.pth"):

@@ -84,8 +84,12 @@ def opened(
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         raise _unopened(path, error, advice) from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         _require_regular(path, os.fstat(descriptor), most_bytes)
+    except BadInput:
+        os.close(descriptor)
+        raise
+    with os.fdopen(descriptor, "rb") as file:
         yield file
 
 
