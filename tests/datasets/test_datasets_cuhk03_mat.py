@@ -9,6 +9,7 @@ from typing import Any
 import needs
 import numpy as np
 import pytest
+from damage import damaged
 from PIL import Image
 
 from passerby import cli, seeds
@@ -210,3 +211,88 @@ def test_another_layout_is_refused_by_place(
     with pytest.raises(BadInput, match=rf"cuhk-03\.mat[:,] {re.escape(message)}"):
         cuhk03_mat.extract(changed(how), tmp_path / "out")
     assert not (tmp_path / "out" / "testsets.tsv").exists()
+
+
+def external(file: Any) -> None:
+    """Values of a test set that lie in another file of the machine."""
+    made = file.create_dataset("#refs#/x", (2, 9), np.uint8, external=[("/etc/hostname", 0, 18)])
+    file["testsets"][0, 1] = made.ref
+
+
+def virtual(file: Any) -> None:
+    """A picture that is put together of another file's."""
+    layout = h5py.VirtualLayout((3, 4, 6), np.uint8)
+    layout[...] = h5py.VirtualSource("/somewhere/else.h5", "x", (3, 4, 6))
+    of_pair = file[file["detected"][0, 0]]
+    of_pair[6, 0] = file.create_virtual_dataset("#refs#/x", layout).ref
+
+
+def soft_link(file: Any) -> None:
+    file.move("labeled", "#refs#/labeled")
+    file["labeled"] = h5py.SoftLink("/#refs#/labeled")
+
+
+def link_to_another_file(file: Any) -> None:
+    del file["testsets"]
+    file["testsets"] = h5py.ExternalLink("/somewhere/else.h5", "/testsets")
+
+
+def claimed_picture(file: Any) -> None:
+    """192 GiB of which not a byte is stored."""
+    shape = (3, 1 << 18, 1 << 18)
+    of_pair = file[file["detected"][0, 0]]
+    of_pair[6, 0] = file.create_dataset("#refs#/x", shape, np.uint8, chunks=(3, 64, 64)).ref
+
+
+def claimed_references(file: Any) -> None:
+    made = file.create_dataset("#refs#/x", (10, 1 << 33), h5py.ref_dtype, chunks=(10, 64))
+    file["detected"][0, 1] = made.ref
+
+
+def texts(file: Any) -> None:
+    del file["labeled"]
+    file.create_dataset("labeled", (1, 5), h5py.string_dtype())
+
+
+def group(file: Any) -> None:
+    file["detected"][0, 1] = file.create_group("#refs#/x").ref
+
+
+def endless_numbers(file: Any) -> None:
+    file[file["testsets"][0, 1]][1, 0] = np.inf
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        (external, "testsets, split 2: its values lie in other files, which are not opened"),
+        (virtual, "detected, 1_001_2_07.png: its values lie in other files, which are not opened"),
+        (soft_link, "labeled is a link to another place, which is not followed"),
+        (link_to_another_file, "testsets is a link to another place, which is not followed"),
+        (claimed_picture, "detected, 1_001_2_07.png: 206,158,430,208 numbers of shape (3, 262144"),
+        (claimed_references, "detected, pair 2: 85,899,345,920 references of shape (10, 858993"),
+        (texts, "labeled: object found, references wanted"),
+        (group, "detected, pair 2: not whole (a group where values were wanted)"),
+        (endless_numbers, "testsets, split 2: float64 (2, 2) found, numbers (people, 2) wanted"),
+    ],
+)
+def test_what_leads_elsewhere_or_claims_too_much_is_refused(
+    changed: Callable[[Change], Path], tmp_path: Path, how: Change, message: str
+) -> None:
+    path = changed(how)
+    with pytest.raises(BadInput, match=rf"cuhk-03\.mat[:,] {re.escape(message)}"):
+        cuhk03_mat.extract(path, tmp_path / "out")
+    assert not (tmp_path / "out" / "testsets.tsv").exists()
+
+
+@pytest.mark.slow
+def test_a_damaged_file_is_extracted_or_refused(mat: Path, tmp_path: Path) -> None:
+    data = mat.read_bytes()
+    refused = 0
+    for number, bad in enumerate(damaged(data, 150)):
+        mat.write_bytes(bad)
+        try:
+            cuhk03_mat.extract(mat, tmp_path / str(number))
+        except BadInput:
+            refused += 1
+    assert refused > 50

@@ -83,6 +83,8 @@ def faults_of(root: Path) -> str:
         ("exp-7_c2/b.jpg,anna,train,1,-1,1", "line 3: sequence '-1' is no number from 1"),
         ("exp-7_c2/b.jpg,anna,train,1,1,1.5", "line 3: frame '1.5' is no number from 0"),
         ("exp-7_c2/b.jpg,anna,train,1,1,99999999999", "line 3: frame '99999999999' is no number"),
+        (f"exp-7_c2/b.jpg,anna,train,{'9' * 5000},1,1", "line 3: camera '" + "9" * 40 + "' is no"),
+        (f"{'x' * 256}.jpg,anna,train,1,1,1", f"line 3: no file '{'x' * 256}.jpg'"),
         ("exp-7_c2/b.jpg,anna,train", "line 3: 3 cells too few"),
         ("exp-7_c2/b.jpg,Li, Bo,train,1,1,1", "line 3: 1 cells too many"),
         ("exp-7_c2/a.jpg,anna,train,1,1,1", "line 3: 'exp-7_c2/a.jpg' is in train again"),

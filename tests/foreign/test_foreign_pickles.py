@@ -33,7 +33,8 @@ def honest() -> list[Any]:
         {n: [[0, {"bbox": np.ones(4, np.float32), "conf": np.float32(0.5)}]] for n in range(2000)},
         [tuple(row) for row in rows.tolist()], {tuple(row): 1 for row in rows.tolist()},
         {frozenset({1, 2}): {3}}, [list(range(5000))], Pair(), [Pair()] * 3,
-        collections.OrderedDict(a=1), collections.defaultdict(list, a=[1]), collections.Counter("aab"),
+        collections.OrderedDict(a=1), collections.defaultdict(list, a=[1]),
+        collections.Counter("aab"),
         np.asfortranarray(rows), np.float64(2), [[[[[[1]]]]]] * 50, bytearray(b"x" * 999),
         {"weights": torch.nn.Linear(2, 3).state_dict()},
     ]  # fmt: skip

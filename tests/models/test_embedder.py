@@ -11,6 +11,7 @@ from PIL import Image
 from passerby.errors import BadInput
 from passerby.images import read_image
 from passerby.models import artifact, backbones
+from passerby.models.artifact import ModelCard
 from passerby.models.embedder import Embedder
 
 
@@ -119,3 +120,38 @@ def test_card_in_a_copied_folder_needs_nothing_else(model, picture_files, tmp_pa
     moved = tmp_path / "elsewhere"
     os.rename(model, moved)
     assert Embedder.load(Path(moved)).embed_files(picture_files, progress=False).shape == (5, 512)
+
+
+class Broken:
+    """A network that gives NaN for black pictures."""
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        features = np.ones((len(images), 4), np.float32)
+        features[images.reshape(len(images), -1).max(axis=1) == 0] = np.nan
+        return features
+
+
+def test_features_that_are_no_numbers_are_refused_with_the_picture(tmp_path):
+    card = ModelCard(
+        kind="onnx", architecture="x", height_px=8, width_px=4, mean=(0, 0, 0),
+        deviation=(1, 1, 1), embedding_size=4, distance="cosine", trained_on="x",
+    )  # fmt: skip
+    embedder = Embedder(Broken(), card)
+    black, white = np.zeros((8, 4, 3), np.uint8), np.full((8, 4, 3), 255, np.uint8)
+    assert embedder.embed([white]).shape == (1, 4)
+    with pytest.raises(BadInput, match="image 3: the model gives features with NaN or infinity"):
+        embedder.embed([white, white, white, black, white], batch=2)
+    for number, picture in enumerate([white, black]):
+        Image.fromarray(picture).save(tmp_path / f"{number}.png")
+    with pytest.raises(BadInput, match=r"1\.png: the model gives features with NaN"):
+        embedder.embed_files([tmp_path / "0.png", tmp_path / "1.png"], progress=False)
+
+
+@pytest.mark.parametrize(("batch", "threads"), [(0, 1), (-1, 1), (1, 0)])
+def test_a_batch_of_none_is_refused(batch, threads):
+    card = ModelCard(
+        kind="onnx", architecture="x", height_px=8, width_px=4, mean=(0, 0, 0),
+        deviation=(1, 1, 1), embedding_size=4, distance="cosine", trained_on="x",
+    )  # fmt: skip
+    with pytest.raises(BadInput, match=f"a batch of {batch} on {threads} threads; at least 1"):
+        Embedder(Broken(), card).embed([np.zeros((8, 4, 3), np.uint8)], batch, threads=threads)

@@ -48,7 +48,7 @@ def read(path: str | Path) -> tuple[tuple[int, ...], ...]:
         split, person = _parsed(line, f"{path}, line {number}")
         if split == len(sets) + 1:
             sets.append(set())
-        if split != len(sets) or person in sets[-1]:
+        if not sets or split != len(sets) or person in sets[-1]:
             raise BadInput(
                 f"{path}, line {number}: '{line[:60]}' is of no split in its turn, or a person "
                 "again; write it again with 'passerby extract'"
