@@ -8,6 +8,7 @@ import sys
 from passerby import graph, settings
 from passerby.finetune import run
 from passerby.finetune.job import Job
+from passerby.options import Whole
 
 
 def main(init: str, recipe: str, percent: str, seed: str) -> None:
@@ -17,8 +18,8 @@ def main(init: str, recipe: str, percent: str, seed: str) -> None:
     job = Job(
         name=f"finetune@{name}",
         init=f"data/init/{init}.safetensors",
-        percent=int(percent),
-        seed=int(seed),
+        percent=Whole("PERCENT", 1, 100)(percent),
+        seed=Whole("SEED", -(2**62), 2**62)(seed),
         index=f"data/benchmarks/{plan.benchmark}.tsv",
         root=params.benchmark(plan.benchmark).root,
         plan=plan,

@@ -113,7 +113,9 @@ def test_an_option_that_would_be_passed_over_is_refused(
 def test_mistakes_are_answered_in_one_line_with_exit_code_2(tmp_path: Path) -> None:
     assert "no such file" in passerby("crops", "info", tmp_path / "no.lmdb", code=2)
     said = passerby("adopt", "a.onnx", tmp_path / "a", "--size", "256", code=2)
-    assert said == "passerby: --size: found '256', wanted 2 numbers joined by 'x'\n"
+    assert said == (
+        "passerby: --size: found '256', wanted 2 whole numbers from 1 to 4,096 joined by 'x'\n"
+    )
     said = passerby("evaluate", tmp_path, code=2)
     assert said.startswith("passerby: --set: a model is evaluated on one of city-market1501")
 

@@ -19,9 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PROFILES = ROOT / "profiles"
 PACKAGE = ROOT / "src" / "passerby"
 GROUND = {
-    "settings", "contract.py", "errors.py", "files.py", "graph.py", "images.py", "isolation.py",
-    "leftovers.py", "onnx_file.py", "parallel.py", "places.py", "progress.py", "sealed.py",
-    "seeds.py", "text.py", "vision.py",
+    "settings", "foreign", "contract.py", "errors.py", "files.py", "graph.py", "images.py",
+    "isolation.py", "leftovers.py", "onnx_file.py", "options.py", "parallel.py", "places.py",
+    "progress.py", "sealed.py", "seeds.py", "text.py", "vision.py",
 }  # fmt: skip
 
 

@@ -9,7 +9,12 @@ from typing import Any
 
 from passerby import errors, leftovers
 from passerby.errors import BadInput
+from passerby.foreign import exists, is_folder
+from passerby.options import Channels, Size, Whole
 from passerby.text import line, say
+
+MOST_SHOWN = 4096
+"""Crops in one picture of them: a JPEG has room for no more than 65,535 rows."""
 
 EXAMPLES = """\
 examples:
@@ -23,8 +28,13 @@ examples:
 
 def main() -> None:
     """Entry point of the `passerby` command."""
+    errors.run(_run)
+
+
+def _run() -> None:
+    """Do what was typed; no argument can be left over."""
     asked = vars(parser().parse_args())
-    errors.run(lambda: asked.pop("verb")(**asked))
+    asked.pop("verb")(**asked)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -82,7 +92,9 @@ def _add_clip(verbs: Any) -> None:
     made = _verb(verbs, clip, "clip")
     made.add_argument("frames", type=Path, help="folder of pictures, in the order of their names")
     made.add_argument("out", type=Path, help="the video: country+city+id.mp4")
-    made.add_argument("--fps", type=int, default=25, help="default: %(default)s")
+    made.add_argument(
+        "--fps", type=Whole("--fps", 1, 1000), default=25, help="default: %(default)s"
+    )
 
 
 def clip(frames: Path, out: Path, fps: int) -> None:
@@ -101,8 +113,10 @@ def _add_crops(verbs: Any) -> None:
         made.add_argument("path", type=Path, help="a store, e.g. data/crops.lmdb")
         if function is crops_show:
             made.add_argument("out", type=Path, help="the picture (JPEG)")
-            made.add_argument("--count", type=int, default=128, help="default: %(default)s")
-            made.add_argument("--track", type=int, help="only crops of this track")
+            most = Whole("--count", 1, MOST_SHOWN)
+            made.add_argument("--count", type=most, default=128, help="default: %(default)s")
+            track = Whole("--track", 0, 2**62)
+            made.add_argument("--track", type=track, help="only crops of this track")
         if function is crops_export:
             made.add_argument("folder", type=Path, help="a new folder")
 
@@ -153,9 +167,10 @@ def _add_adopt(verbs: Any) -> None:
     made = _verb(verbs, adopt, "adopt")
     made.add_argument("onnx_path", type=Path, help="a network from pictures to features")
     made.add_argument("folder", type=Path, help="the model's new folder")
-    made.add_argument("--size", help="height x width in px; default: 256x128")
-    made.add_argument("--mean", help="RGB, 0..1; default: ImageNet's")
-    made.add_argument("--deviation", help="RGB, 0..1; default: ImageNet's")
+    made.add_argument("--size", type=Size("--size"), help="height x width in px; default: 256x128")
+    made.add_argument("--mean", type=Channels("--mean"), help="RGB, 0..1; default: ImageNet's")
+    deviation = Channels("--deviation", is_positive=True)
+    made.add_argument("--deviation", type=deviation, help="RGB, 0..1; default: ImageNet's")
     made.add_argument("--distance", choices=("cosine", "euclidean"), help="default: cosine")
     made.add_argument(
         "--interpolation",
@@ -169,9 +184,9 @@ def _add_adopt(verbs: Any) -> None:
 def adopt(
     onnx_path: Path,
     folder: Path,
-    size: str | None,
-    mean: str | None,
-    deviation: str | None,
+    size: tuple[int, int] | None,
+    mean: Any,
+    deviation: Any,
     distance: Any,
     interpolation: Any,
     title: str | None,
@@ -183,16 +198,14 @@ def adopt(
     """
     from passerby.models import adopt as adoption
 
-    height_px = width_px = None
-    if size:
-        height_px, width_px = (int(number) for number in _numbers(size, "x", 2, "--size"))
+    height_px, width_px = size or (None, None)
     card = adoption.adopt(
         onnx_path,
         folder,
         height_px=height_px,
         width_px=width_px,
-        mean=_channels(mean, "--mean"),
-        deviation=_channels(deviation, "--deviation"),
+        mean=mean,
+        deviation=deviation,
         distance=distance,
         interpolation=interpolation,
         title=title,
@@ -243,23 +256,6 @@ def calibrate(model: Path, name: str, params: Path) -> None:
     say("\n".join(f"  {line}" for line in thresholds.lines(chosen)))
 
 
-def _numbers(given: str, between: str, count: int, option: str) -> list[float]:
-    try:
-        numbers = [float(part) for part in given.split(between)]
-    except ValueError:
-        numbers = []
-    if len(numbers) != count:
-        raise BadInput(f"{option}: found '{given}', wanted {count} numbers joined by '{between}'")
-    return numbers
-
-
-def _channels(given: str | None, option: str) -> tuple[float, float, float] | None:
-    if given is None:
-        return None
-    red, green, blue = _numbers(given, ",", 3, option)
-    return red, green, blue
-
-
 def _add_embed(verbs: Any) -> None:
     made = _verb(verbs, embed, "embed")
     made.add_argument(
@@ -267,7 +263,8 @@ def _add_embed(verbs: Any) -> None:
     )
     made.add_argument("source", type=Path, help="folder of pictures, or a text file of paths")
     made.add_argument("--out", type=Path, default=Path("features.npz"), help="default: %(default)s")
-    made.add_argument("--batch", type=int, default=128, help="default: %(default)s")
+    batch = Whole("--batch", 1, 65_536)
+    made.add_argument("--batch", type=batch, default=128, help="default: %(default)s")
     made.add_argument("--flip", action="store_true", help="mean of a picture and its mirror image")
 
 
@@ -286,7 +283,8 @@ def _add_evaluate(verbs: Any) -> None:
         type=Path,
         help="features (.npz, .mat, .pth, a folder of .npy; docs/evaluation.md), or a model",
     )
-    made.add_argument("--queries", type=int, help="of fast-reid's .pth: how many come first")
+    queries = Whole("--queries", 1, 2**31 - 1)
+    made.add_argument("--queries", type=queries, help="of fast-reid's .pth: how many come first")
     made.add_argument("--protocol", help="of features; default: market1501")
     made.add_argument(
         "--distance", choices=("cosine", "euclidean"), help="of features; default: cosine"
@@ -323,12 +321,12 @@ def evaluate(
     from passerby.evaluation import results
     from passerby.models.embedder import Embedder
 
-    if not what.exists():
+    if not exists(what):
         raise BadInput(f"{what}: no such file or folder")
     for folder in filter(None, (out, pictures)):
         places.require_folder(folder)
     benchmark, trials = None, list[Any]()
-    if what.is_dir() and not (what / "query").is_dir():
+    if is_folder(what) and not is_folder(what / "query"):
         decided = "a model, whose card and set decide that"
         _refuse(what, decided, queries=queries, protocol=protocol, distance=distance)
         read = settings.read(params)

@@ -21,6 +21,7 @@ from typing import IO, Any, NamedTuple
 
 from passerby import leftovers, places
 from passerby.errors import BadInput
+from passerby.foreign import opened, texts
 from passerby.leftovers import root as scratch_root
 from passerby.text import say
 
@@ -81,14 +82,9 @@ def read_json(path: str | Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        BadInput: it is missing, or is not JSON (with the line).
+        BadInput: it is missing, is no regular file, or is not JSON (with the line).
     """
-    try:
-        return json.loads(Path(path).read_text())
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such file") from None
-    except json.JSONDecodeError as error:
-        raise BadInput(f"{path}, line {error.lineno}: not JSON: {error.msg}") from None
+    return texts.json_file(path)
 
 
 class Below(NamedTuple):
@@ -136,8 +132,12 @@ def below(folder: str | Path) -> Below:
 
 
 def sha256(path: str | Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    with open(path, "rb") as file:
+    """SHA-256 of a file's bytes, in hex.
+
+    Raises:
+        BadInput: there is no such file, or it is a pipe, a device or a folder.
+    """
+    with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -133,7 +133,7 @@ def test_store_refuses_what_is_no_store(tmp_path):
     (tmp_path / "text").write_text("hello " * 2000)
     with pytest.raises(BadInput, match="text: not a crop store"):
         CropStore(tmp_path / "text")
-    with pytest.raises(BadInput, match="not a crop store"):
+    with pytest.raises(BadInput, match="a folder; a regular file was wanted"):
         CropStore(tmp_path)
     with pytest.raises(BadInput, match=r"none\.lmdb: no such file; 'dvc repro crop' makes it"):
         CropStore(tmp_path / "none.lmdb")

@@ -9,6 +9,7 @@ from typing import Any
 import needs
 import numpy as np
 import pytest
+from damage import damaged
 from PIL import Image
 
 from passerby import cli, seeds
@@ -145,7 +146,7 @@ def test_a_missing_h5py_is_said(mat: Path, tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize("kept_bytes", [0, 5_000])
 def test_a_file_that_is_cut_short_is_refused(mat: Path, tmp_path: Path, kept_bytes: int) -> None:
     mat.write_bytes(mat.read_bytes()[:kept_bytes])
-    with pytest.raises(BadInput, match=r"cuhk-03\.mat: not HDF5, or cut short"):
+    with pytest.raises(BadInput, match=r"cuhk-03\.mat: not HDF5, or it is cut short"):
         cuhk03_mat.extract(mat, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -198,7 +199,7 @@ def stranger(file: Any) -> None:
         (numbers_for_references, "detected: float64 found, references wanted"),
         (twelve_images, "detected, pair 2: references (3, 12) found, (people, 10) wanted"),
         (grey_picture, "detected, 1_001_2_07.png: uint8 (6, 4, 1) found, uint8 (H, W, 3) wanted"),
-        (reference_to_nothing, "labeled, 5_001_1_01.png: broken ("),
+        (reference_to_nothing, "labeled, 5_001_1_01.png: not whole ("),
         (three_columns, "testsets, split 2: float64 (9, 3) found, numbers (people, 2) wanted"),
         (half_a_person, "testsets, split 2: float64 (2, 2) found, numbers (people, 2) wanted"),
         (stranger, "testsets, split 2: no person 900 of camera pair 1 in CUHK03"),
@@ -210,3 +211,88 @@ def test_another_layout_is_refused_by_place(
     with pytest.raises(BadInput, match=rf"cuhk-03\.mat[:,] {re.escape(message)}"):
         cuhk03_mat.extract(changed(how), tmp_path / "out")
     assert not (tmp_path / "out" / "testsets.tsv").exists()
+
+
+def external(file: Any) -> None:
+    """Values of a test set that lie in another file of the machine."""
+    made = file.create_dataset("#refs#/x", (2, 9), np.uint8, external=[("/etc/hostname", 0, 18)])
+    file["testsets"][0, 1] = made.ref
+
+
+def virtual(file: Any) -> None:
+    """A picture that is put together of another file's."""
+    layout = h5py.VirtualLayout((3, 4, 6), np.uint8)
+    layout[...] = h5py.VirtualSource("/somewhere/else.h5", "x", (3, 4, 6))
+    of_pair = file[file["detected"][0, 0]]
+    of_pair[6, 0] = file.create_virtual_dataset("#refs#/x", layout).ref
+
+
+def soft_link(file: Any) -> None:
+    file.move("labeled", "#refs#/labeled")
+    file["labeled"] = h5py.SoftLink("/#refs#/labeled")
+
+
+def link_to_another_file(file: Any) -> None:
+    del file["testsets"]
+    file["testsets"] = h5py.ExternalLink("/somewhere/else.h5", "/testsets")
+
+
+def claimed_picture(file: Any) -> None:
+    """192 GiB of which not a byte is stored."""
+    shape = (3, 1 << 18, 1 << 18)
+    of_pair = file[file["detected"][0, 0]]
+    of_pair[6, 0] = file.create_dataset("#refs#/x", shape, np.uint8, chunks=(3, 64, 64)).ref
+
+
+def claimed_references(file: Any) -> None:
+    made = file.create_dataset("#refs#/x", (10, 1 << 33), h5py.ref_dtype, chunks=(10, 64))
+    file["detected"][0, 1] = made.ref
+
+
+def texts(file: Any) -> None:
+    del file["labeled"]
+    file.create_dataset("labeled", (1, 5), h5py.string_dtype())
+
+
+def group(file: Any) -> None:
+    file["detected"][0, 1] = file.create_group("#refs#/x").ref
+
+
+def endless_numbers(file: Any) -> None:
+    file[file["testsets"][0, 1]][1, 0] = np.inf
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        (external, "testsets, split 2: its values lie in other files, which are not opened"),
+        (virtual, "detected, 1_001_2_07.png: its values lie in other files, which are not opened"),
+        (soft_link, "labeled is a link to another place, which is not followed"),
+        (link_to_another_file, "testsets is a link to another place, which is not followed"),
+        (claimed_picture, "detected, 1_001_2_07.png: 206,158,430,208 numbers of shape (3, 262144"),
+        (claimed_references, "detected, pair 2: 85,899,345,920 references of shape (10, 858993"),
+        (texts, "labeled: object found, references wanted"),
+        (group, "detected, pair 2: not whole (a group where values were wanted)"),
+        (endless_numbers, "testsets, split 2: float64 (2, 2) found, numbers (people, 2) wanted"),
+    ],
+)
+def test_what_leads_elsewhere_or_claims_too_much_is_refused(
+    changed: Callable[[Change], Path], tmp_path: Path, how: Change, message: str
+) -> None:
+    path = changed(how)
+    with pytest.raises(BadInput, match=rf"cuhk-03\.mat[:,] {re.escape(message)}"):
+        cuhk03_mat.extract(path, tmp_path / "out")
+    assert not (tmp_path / "out" / "testsets.tsv").exists()
+
+
+@pytest.mark.slow
+def test_a_damaged_file_is_extracted_or_refused(mat: Path, tmp_path: Path) -> None:
+    data = mat.read_bytes()
+    refused = 0
+    for number, bad in enumerate(damaged(data, 150)):
+        mat.write_bytes(bad)
+        try:
+            cuhk03_mat.extract(mat, tmp_path / str(number))
+        except BadInput:
+            refused += 1
+    assert refused > 50

@@ -21,7 +21,7 @@ def test_test_sets_are_the_numbers_of_people_over_all_pairs(table: Path) -> None
 
 
 def test_a_missing_table_says_what_writes_it(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"testsets\.tsv: no such table; 'passerby extract cuhk-03"):
+    with pytest.raises(BadInput, match=r"testsets\.tsv: no such file; 'passerby extract cuhk-03"):
         cuhk03_testsets.read(tmp_path / "testsets.tsv")
 
 

@@ -180,7 +180,7 @@ def test_a_broken_row_is_named_by_its_line(market: Path, tmp_path: Path) -> None
 
 
 def test_a_missing_index_says_what_writes_it(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"city\.tsv: no such index; 'dvc repro benchmark' writes"):
+    with pytest.raises(BadInput, match=r"city\.tsv: no such file; 'dvc repro benchmark' writes"):
         index.read(tmp_path / "city.tsv", tmp_path)
 
 

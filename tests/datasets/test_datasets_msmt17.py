@@ -80,7 +80,9 @@ def test_half_a_version_is_said(msmt: MSMT) -> None:
 def test_a_missing_list_is_named(msmt: MSMT) -> None:
     root = msmt()
     (root / "list_val.txt").unlink()
-    with pytest.raises(BadInput, match=r"list_val\.txt: no such list; MSMT17 has list_train"):
+    with pytest.raises(
+        BadInput, match=r"list_val\.txt: no such file; MSMT17 has the lists list_train"
+    ):
         msmt17.read(root)
 
 

@@ -107,7 +107,7 @@ def test_lacking_arrays_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"", b"no archive", b"PK\x03\x04 cut"])
 def test_a_file_that_is_no_archive_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x.npz").write_bytes(data)
-    with pytest.raises(BadInput, match=r"x\.npz: arrays as np\.savez writes them wanted"):
+    with pytest.raises(BadInput, match=r"x\.npz: not arrays as np\.savez writes them"):
         results.read_embeddings(tmp_path / "x.npz")
 
 
@@ -121,5 +121,5 @@ def test_pickled_arrays_are_refused(tmp_path: Path) -> None:
 
 def test_a_single_array_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.ones(3))
-    with pytest.raises(BadInput, match=r"x\.npy: arrays as np\.savez writes them wanted"):
+    with pytest.raises(BadInput, match=r"x\.npy: not arrays as np\.savez writes them"):
         results.read_embeddings(tmp_path / "x.npy")

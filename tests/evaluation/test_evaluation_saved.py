@@ -82,7 +82,7 @@ def test_lacking_arrays_are_named_with_what_others_call_them(tmp_path: Path) -> 
 
 def test_files_that_are_none_of_these_are_refused(tmp_path: Path) -> None:
     (tmp_path / "x.mat").write_bytes(b"no matrix")
-    with pytest.raises(BadInput, match=r"x\.mat: a MATLAB file of version 7 or below wanted"):
+    with pytest.raises(BadInput, match=r"x\.mat: not a MATLAB file of version 5 to 7"):
         saved.read(tmp_path / "x.mat")
     with pytest.raises(BadInput, match=r"y\.mat: no such file"):
         saved.read(tmp_path / "y.mat")
@@ -99,4 +99,30 @@ def test_names_without_labels_and_features_of_unequal_length_are_refused(tmp_pat
         saved.read(tmp_path)
     (tmp_path / "query" / "0002_c1.npy").rename(tmp_path / "query" / "somebody.npy")
     with pytest.raises(BadInput, match=r"names without person and camera: somebody\.npy"):
+        saved.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (f"{'9' * 30}_c1.npy", "names without person and camera: 999"),
+        (f"0001_c{'9' * 30}.npy", "names without person and camera: 0001_c999"),
+    ],
+)
+def test_labels_that_no_column_has_room_for_are_none(name: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "query").mkdir()
+    np.save(tmp_path / "query" / name, np.ones(3))
+    with pytest.raises(BadInput, match=said):
+        saved.read(tmp_path)
+
+
+def test_a_cut_feature_of_a_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "query").mkdir()
+    path = tmp_path / "query" / "0001_c1.npy"
+    np.save(path, np.ones(30))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(BadInput, match=r"0001_c1\.npy: cut short: 239 bytes of values"):
+        saved.read(tmp_path)
+    np.save(path, np.array(["text"]))
+    with pytest.raises(BadInput, match="query: values of type <U4; numbers wanted"):
         saved.read(tmp_path)

@@ -65,7 +65,7 @@ def test_other_versions_and_faults_are_refused(model):
         with pytest.raises(BadInput, match=says):
             artifact.read_card(model)
     path.write_text("a: [")
-    with pytest.raises(BadInput, match=r"model\.yaml: not YAML"):
+    with pytest.raises(BadInput, match=r"model\.yaml, line 1: not YAML"):
         artifact.read_card(model)
 
 

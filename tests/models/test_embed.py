@@ -97,5 +97,5 @@ def test_sources_without_pictures_are_refused(picture_files, tmp_path):
     with pytest.raises(BadInput, match=r"0\.jpg: wanted a folder of pictures"):
         pictures(picture_files[0])
     picture_files[0].rename(tmp_path / "list")
-    with pytest.raises(BadInput, match="list: a text file with a path a line was wanted"):
+    with pytest.raises(BadInput, match="list, line 1: not text in UTF-8"):
         pictures(tmp_path / "list")

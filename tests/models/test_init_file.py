@@ -58,7 +58,7 @@ def test_file_without_our_header_is_refused_with_the_way_out(tmp_path, state):
     [
         ('{"format": "passerby.init/2"}', "format 'passerby.init/2', wanted 'passerby.init/1'"),
         ("[]", r"format \[\], wanted"),
-        ("{", "its header is not JSON"),
+        ("{", "its header, line 1: not JSON"),
         ('{"format": "passerby.init/1"}', "its header's 'architecture': Field required"),
     ],
 )

@@ -54,7 +54,34 @@ def test_what_is_no_features_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="holds a list; wanted a dict of arrays, or fast-reid's"):
         torch_features.read(tmp_path / "x.pth", 1)
     (tmp_path / "y.pth").write_bytes(b"nothing")
-    with pytest.raises(BadInput, match=r"y\.pth: tensors as torch\.save writes them wanted"):
+    with pytest.raises(BadInput, match=r"y\.pth: not tensors as torch\.save writes them"):
         torch_features.read(tmp_path / "y.pth")
     with pytest.raises(BadInput, match=r"z\.pth: no such file"):
         torch_features.read(tmp_path / "z.pth")
+
+
+def test_tensors_of_short_floats_and_with_gradients_simply_work(tmp_path: Path) -> None:
+    given = {
+        "qf": torch.tensor([[1.5, -2]]).bfloat16(),
+        "gf": torch.nn.Parameter(torch.tensor([[1.5, -2]])),
+        "q_pids": [7],
+        "paths": ["a.jpg", "b.jpg"],
+        "epoch": 3,
+    }
+    torch.save(given, tmp_path / "x.pth")
+    found = torch_features.read(tmp_path / "x.pth")
+    assert set(found) == {"qf", "gf", "q_pids"}
+    assert found["qf"].tolist() == found["gf"].tolist() == [[1.5, -2]]
+    assert found["qf"].dtype == np.float32
+    first, second = batches()
+    first["feats"] = first["feats"].bfloat16()
+    torch.save([first, second], tmp_path / "y.pth")
+    assert torch_features.read(tmp_path / "y.pth", 2)["query_features"].shape == (2, 4)
+
+
+def test_batches_that_do_not_fit_each_other_are_refused(tmp_path: Path) -> None:
+    first, second = batches()
+    second["feats"] = second["feats"][:, :2]
+    torch.save([first, second], tmp_path / "x.pth")
+    with pytest.raises(BadInput, match=r"x\.pth: not batches of camids, feats, pids that fit each"):
+        torch_features.read(tmp_path / "x.pth", 2)

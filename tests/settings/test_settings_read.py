@@ -315,3 +315,55 @@ def test_a_detector_that_can_carry_code_needs_its_hash(model: str, said: bool) -
         assert "detect.model_sha256 (line " in told
     else:
         settings.validate(changed(detect=detect), "params.yaml")
+
+
+def test_a_key_given_twice_and_a_number_that_is_none_are_named_with_key_and_line() -> None:
+    text = CITY.replace("  temperature: 0.1", "  temperature: .inf\n  temperature: 0.2", 1)
+    line = text[: text.index("temperature: .inf")].count("\n") + 1
+    assert message(text).splitlines() == [
+        "params.yaml: 2 faults",
+        f"  pretrain.temperature (line {line}): found .inf, wanted a finite number",
+        f"  pretrain.temperature (line {line + 1}): given in line {line} already; leave one of "
+        "the two",
+    ]
+
+
+@pytest.mark.parametrize("word", ["'inf'", "'nan'", "1e999", "'-Infinity'"])
+def test_a_word_that_is_taken_for_a_number_must_be_finite_too(word: str) -> None:
+    said = message(CITY.replace("  temperature: 0.1", f"  temperature: {word}", 1))
+    assert "pretrain.temperature (line" in said
+    assert "wanted a finite number" in said or "wanted greater than 0" in said
+
+
+def test_a_number_no_machine_can_count_to_is_refused() -> None:
+    said = message(CITY.replace("  epochs: ", f"  epochs: '{'9' * 400}' # ", 1))
+    assert "epochs (line" in said
+    assert "wanted less than or equal to 2147483647" in said
+
+
+def test_a_deviation_of_nothing_is_refused() -> None:
+    said = message(changed(encoder={"deviation": [0.2, 0, 0.2]}))
+    assert "encoder.deviation.1 (line" in said
+    assert "found 0, wanted greater than 0" in said
+
+
+def test_settings_that_begin_with_a_mark_of_utf8_are_read(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_bytes(b"\xef\xbb\xbf" + CITY.encode())
+    assert settings.read(tmp_path / "params.yaml") == settings.validate(CITY, "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("- 1\n", "sections, and in 'over' the name of a profile, were wanted"),
+        ("over: 5\n", "sections, and in 'over' the name of a profile, were wanted"),
+        ("world: {seed: 1, seed: 2}\n", r"world\.seed \(line 1\): given in line 1 already"),
+        ("a: &a [*a]\n", "mine.yaml, line 1: a value that holds itself"),
+        ("a: [1\n", "mine.yaml, line 2: not YAML"),
+    ],
+)
+def test_a_profile_that_is_none_is_refused(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "city.yaml").write_text(CITY)
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(BadInput, match=said):
+        profile.compose("mine", tmp_path)

@@ -31,7 +31,7 @@ def test_ledger_reads_what_it_wrote(tmp_path: Path) -> None:
         ("videos/1", "videos/2", r"found '# passerby.videos/2', wanted '# passerby.videos/1'"),
         ("\tsha256", "", "line 2: wanted the columns name, state, bytes"),
         ("\tok\t", "\tfine\t", "line 3: not a row of 9 columns with a known state"),
-        ("\t40\t", "\tmany\t", "line 3: invalid literal"),
+        ("\t40\t", "\tmany\t", "line 3: numbers from 0 wanted as bytes, frames"),
     ],
 )
 def test_ledger_refuses_what_it_did_not_write(

@@ -71,7 +71,11 @@ def test_list_of_a_windows_editor_has_no_mark_in_its_first_name(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(None, "no such file"), (b"\n \n", "no video in it"), (b"\xff\xfe\x00", "not a text file")],
+    [
+        (None, "no such file"),
+        (b"\n \n", "no video in it"),
+        (b"\xff\xfe\x00", "text in UTF-16; save it as UTF-8"),
+    ],
 )
 def test_list_that_is_no_list_is_refused(content: bytes | None, said: str, tmp_path: Path) -> None:
     if content is not None:

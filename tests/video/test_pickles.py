@@ -141,3 +141,25 @@ def test_all_missing_pickles_are_named_at_once(tmp_path: Path) -> None:
 
 def test_empty_pickle_is_a_video_without_people(tmp_path: Path) -> None:
     assert len(read(tmp_path / "x.pkl", {}).boxes) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({10**30: [element(pid=1)]}, "frame 1000000000000000000000000000000: wanted a frame num"),
+        ({0: [[float("inf"), element(pid=1)[1]]]}, r"wanted \[index, "),
+        ({0: [element(pid=float("inf"))]}, "'bbox' of four numbers, 'conf' and 'pid' were wanted"),
+        ({0: [element(pid=10**30)]}, "'pid' 1000000000000000000000000000000; a number from 0"),
+        ({0: [[0, {"bbox": [10**400] * 4, "pid": 1}]]}, "a whole number of 167 bytes"),
+        ({0: [[0, {"bbox": BOX, "conf": 10**400, "pid": 1}]]}, "a whole number of 167 bytes"),
+        ({0: [[0, {"bbox": BOX, "conf": [1, 2], "pid": 1}]]}, "'bbox' of four numbers, 'conf'"),
+        ({0: [[0, {"bbox": [1e300] * 4, "pid": 1}]]}, "1 of 1 boxes are not finite"),
+        ({0: [[0, {"bbox": BOX, "conf": float("nan"), "pid": 1}]]}, "1 of 1 boxes are not finite"),
+    ],
+)
+def test_numbers_that_no_column_has_room_for_are_refused(
+    content: Any, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BadInput, match=said) as caught:
+        read(tmp_path / "x.pkl", content)
+    assert len(str(caught.value)) < 400

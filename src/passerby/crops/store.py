@@ -15,7 +15,6 @@ No `writemap`: such a file has the size of its map. Readers never lock: a lock w
 file beside the store, and nobody ever changes a store that has its name.
 """
 
-import json
 import os
 import struct
 import threading
@@ -29,9 +28,10 @@ import lmdb
 import numpy as np
 
 from passerby import files
-from passerby.crops import checksums, names
+from passerby.crops import checks, checksums, names, pages
 from passerby.crops.source import COLUMNS, Source, added, dense
 from passerby.errors import BadInput, listing
+from passerby.foreign import require_file
 
 FORMAT = "passerby.crops/3"
 BATCH = 1000
@@ -188,6 +188,8 @@ class CropStore:
         self.videos, self.cameras = names.checked(self.path, self.header)
         for name, dtype in _ALL_COLUMNS.items():
             setattr(self, name, self._column(name, dtype))
+        known = {"video": len(self.videos), "camera": len(self.cameras)}
+        checks.require_known({"video": self.video, "camera": self.camera}, known, self.path)
 
     def __reduce__(self) -> tuple[type["CropStore"], tuple[Path]]:
         return CropStore, (self.path,)
@@ -223,6 +225,7 @@ class CropStore:
 
     def faults(self) -> Iterator[str]:
         """Everything that is wrong with the file, a line each; reads and decodes every crop."""
+        pages.require_whole(self.path, most_pages=None)
         entries = self._env.stat()["entries"]
         if entries != len(self) + len(_ALL_COLUMNS) + 1:
             yield f"{entries:,} entries found, {len(self) + len(_ALL_COLUMNS) + 1:,} wanted"
@@ -273,16 +276,7 @@ class CropStore:
                 f"{self.path}: no header found: unfinished, or not a crop store; "
                 "'dvc repro crop' makes it"
             )
-        try:
-            header: dict[str, Any] = dict(json.loads(bytes(data)))
-        except (ValueError, TypeError, RecursionError):
-            raise self._damaged("its header") from None
-        if header.get("format") != FORMAT:
-            raise BadInput(
-                f"{self.path}: format '{header.get('format')}' found, '{FORMAT}' wanted; "
-                "'dvc repro crop' makes it anew"
-            )
-        held = checksums.checked(header)
+        held = checksums.checked(checks.header(bytes(data), self.path, FORMAT))
         if held is None:
             raise self._damaged("its header")
         return held
@@ -291,7 +285,7 @@ class CropStore:
         data = self._value(self._view, f"column/{name}".encode())
         if data is None or checksums.of_column(data) != self.header["columns"].get(name):
             raise self._damaged(f"its column '{name}'")
-        values = np.frombuffer(data, dtype)
+        values: np.ndarray = checks.column(data, name, dtype, self.path, len(self))
         if not values.flags.aligned:  # a value under 2 KB stands inside a page, at any even place
             values = values.copy()
             values.flags.writeable = False
@@ -314,20 +308,20 @@ def _environment(path: Path) -> lmdb.Environment:
     there is nothing in it but a map, and LMDB would refuse to open the file again.
     """
     try:
+        require_file(path, "'dvc repro crop' makes it")
         status = os.stat(path)
         with _opening:
             key = (status.st_dev, status.st_ino)
             if key not in _opened:
-                _opened[key] = _open(path, status.st_size)
+                _opened[key] = _open(path)
             return _opened[key]
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such file; 'dvc repro crop' makes it") from None
     except lmdb.Error as error:
         raise BadInput(f"{path}: not a crop store ({error}); 'dvc repro crop' makes it") from None
 
 
-def _open(path: Path, size_bytes: int) -> lmdb.Environment:
-    env = lmdb.open(
+def _open(path: Path) -> lmdb.Environment:
+    pages.require_whole(path)
+    return lmdb.open(
         str(path),
         subdir=False,
         readonly=True,
@@ -335,14 +329,6 @@ def _open(path: Path, size_bytes: int) -> lmdb.Environment:
         readahead=False,
         meminit=False,
     )
-    wanted_bytes = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
-    if size_bytes < wanted_bytes:  # reading on would kill the process
-        env.close()
-        raise BadInput(
-            f"{path}: {size_bytes:,} bytes found, {wanted_bytes:,} wanted: it was cut short; "
-            "copy it again, or 'dvc repro crop' makes it"
-        )
-    return env
 
 
 def _faults_of_counts(store: CropStore) -> Iterator[str]:

@@ -6,7 +6,6 @@ colour of the upper and of the lower body. The colours become two attributes; a 
 the colours is of class `other`.
 """
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from passerby.datasets import matlab
 from passerby.errors import BadInput, listing
+from passerby.foreign import matlab, require_file, texts
 
 NO_YES = ("no", "yes")
 PLAIN: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -82,8 +81,7 @@ def read(path: str | Path) -> Attributes:
         BadInput: the file is missing or of another kind; a column is missing; a value is out of
             range; a person is described twice, or has two colours at once.
     """
-    if not Path(path).is_file():
-        raise BadInput(f"{path}: no such attribute file; correct 'annotations'")
+    require_file(path, "an attribute file was wanted: correct 'annotations'")
     parts = [_of_csv(Path(path))] if str(path).endswith(".csv") else _of_mat(Path(path))
     people = np.concatenate([people for people, _ in parts])
     values = np.concatenate([values for _, values in parts])
@@ -94,18 +92,23 @@ def read(path: str | Path) -> Attributes:
 
 
 def _of_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    with open(path, newline="") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or "id" not in rows[0]:
+    table = texts.table(path, ",")
+    names = table[0][1] if table else []
+    if "id" not in names or len(table) < 2 or len(set(names)) < len(names):
         raise BadInput(
-            f"{path}: a CSV with a column 'id' and rows wanted; is it the course's file?"
+            f"{path}: a CSV with a column 'id', no column twice, and rows wanted; is it the "
+            "course's file?"
         )
-    columns = {name: [row[name] for row in rows] for name in rows[0] if name is not None}
+    for number, cells in table[1:]:
+        if len(cells) != len(names):
+            raise BadInput(f"{path}, line {number}: {len(cells)} cells, wanted {len(names)}")
+    held = zip(*(cells for _, cells in table[1:]), strict=True)
+    columns = {name: list(column) for name, column in zip(names, held, strict=True)}
     return _classified(columns, columns["id"], str(path))
 
 
 def _of_mat(path: Path) -> list[tuple[np.ndarray, np.ndarray]]:
-    whole = matlab.read(path)
+    whole = matlab.read(path, "fetch it again", squeeze_me=True, struct_as_record=False)
     top = whole.get("market_attribute")
     parts = [part for part in ("train", "test") if hasattr(top, part)]
     if not parts:
@@ -143,12 +146,14 @@ def _classified(
 
 
 def _integers(column: Any, name: str, where: str) -> np.ndarray:
-    texts = [str(value).strip() for value in np.atleast_1d(column)]
-    try:
-        return np.array([int(text) for text in texts], np.int64)
-    except ValueError:
-        strange = [text for text in texts if not text.lstrip("-").isdigit()]
-        raise BadInput(f"{where}: column '{name}' holds {listing(strange)}, not numbers") from None
+    words = [str(value).strip() for value in np.atleast_1d(column)]
+    numbers = [texts.whole_number(word, least=-1) for word in words]
+    strange = [word[:40] for word, found in zip(words, numbers, strict=True) if found is None]
+    if strange:
+        raise BadInput(
+            f"{where}: column '{name}' holds {listing(strange)}; whole numbers from 0 wanted"
+        )
+    return np.array(numbers, np.int64)
 
 
 def _values(column: Any, name: str, most: int, people: np.ndarray, where: str) -> np.ndarray:

@@ -95,12 +95,15 @@ def _of_manifest(path: Path, name: str) -> dict[str, int]:
     if found != MANIFEST:
         raise BadInput(f"{path}: format '{found}' found, '{MANIFEST}' wanted; draw the city again")
     counts = manifest.get("counts", {})
-    if name not in counts:
+    if not isinstance(counts, dict) or name not in counts:
         raise BadInput(
             f"{path}: no counts of '{name}'{nearest(name, list(counts))}; "
             f"it has {', '.join(counts) or 'none'}"
         )
-    return {key: int(count) for key, count in counts[name].items()}
+    own = counts[name]
+    if not isinstance(own, dict) or not all(type(n) is int and n >= 0 for n in own.values()):
+        raise BadInput(f"{path}: of '{name}' {str(own)[:60]} found; counts by name wanted")
+    return dict(own)
 
 
 def found(rows: Sequence[Row], keys: Mapping[str, int]) -> dict[str, int]:

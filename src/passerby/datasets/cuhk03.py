@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from passerby.datasets import matlab
 from passerby.datasets.rows import Row, matched
 from passerby.errors import BadInput, listing
+from passerby.foreign import matlab
 
 PEOPLE_OF_PAIR = (843, 440, 77, 58, 49)
 IMAGES_OF_VIEW = 5
@@ -150,7 +150,7 @@ def _parts(columns: Mapping[str, np.ndarray], count: int) -> tuple[list[list[str
 
 def _columns(path: Path) -> dict[str, np.ndarray]:
     """The six variables, each in one dimension."""
-    whole = matlab.read(path)
+    whole = matlab.read(path, "fetch it again", squeeze_me=True, struct_as_record=False)
     wanted = (*COLUMNS, *PARTS.values())
     lacking = [name for name in wanted if name not in whole]
     if lacking:

@@ -17,14 +17,18 @@ import numpy as np
 from PIL import Image
 
 from passerby import places
-from passerby.datasets import cuhk03, cuhk03_testsets
-from passerby.errors import BadInput, listing
+from passerby.datasets import cuhk03, cuhk03_testsets, hdf5
+from passerby.errors import BadInput
+from passerby.foreign import is_file
 from passerby.progress import Progress
 
 BOXES = ("detected", "labeled")
 """How the pictures were cut: by a detector, and by hand."""
 TEST_SETS = "testsets"
 IMAGES = 2 * cuhk03.IMAGES_OF_VIEW
+MOST_REFERENCES = IMAGES * max(cuhk03.PEOPLE_OF_PAIR)
+MOST_NUMBERS = 1 << 24
+"""Of a picture: 5 megapixels; CUHK03's largest has a third of one."""
 
 
 def extract(path: Path, out: Path) -> dict[str, int]:
@@ -40,40 +44,18 @@ def extract(path: Path, out: Path) -> dict[str, int]:
         How many pictures of each kind and how many test sets there are.
 
     Raises:
-        BadInput: h5py is not installed; the file is missing, broken or another one; the folder is
-            whole already.
+        BadInput: h5py is not installed; the file is missing, broken or another one, leads to other
+            files or claims shapes that are none of CUHK03's; the folder is whole already.
     """
     table = out / cuhk03_testsets.NAME
-    if table.exists():
+    if is_file(table):
         raise BadInput(f"{table}: extracted already; name a new folder")
     places.require_folder(out)
-    with _opened(path) as file:
+    with hdf5.opened(path, (*BOXES, TEST_SETS), "cuhk-03.mat") as file:
         test_sets = _test_sets(file)
         counts = {boxes: _write(_pictures(file, boxes), out / boxes) for boxes in BOXES}
     cuhk03_testsets.write(table, test_sets)
     return {**counts, TEST_SETS: len(test_sets)}
-
-
-def _opened(path: Path) -> Any:
-    """The open HDF5 file, known to have what is wanted."""
-    try:
-        import h5py
-    except ImportError:
-        raise BadInput(
-            f"{path}: reading it takes h5py, which is missing: pip install h5py"
-        ) from None
-    if not path.is_file():
-        raise BadInput(f"{path}: no such file")
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise BadInput(f"{path}: not HDF5, or cut short ({error}); fetch it again") from None
-    lacking = [name for name in (*BOXES, TEST_SETS) if name not in file]
-    if lacking:
-        found = listing(list(file)) or "nothing"
-        file.close()
-        raise BadInput(f"{path}: no {listing(lacking)} in it, found {found}; is it cuhk-03.mat?")
-    return file
 
 
 def _write(pictures: Iterator[tuple[str, np.ndarray]], folder: Path) -> int:
@@ -91,7 +73,7 @@ def _pictures(file: Any, boxes: str) -> Iterator[tuple[str, np.ndarray]]:
     """Name and pixels of every picture, `uint8 (H, W, 3)`, RGB."""
     for name, reference in _images(file, boxes):
         where = f"{boxes}, {name}"
-        pixels = _read(file, reference, where)
+        pixels = hdf5.read(file, reference, where, "numbers", MOST_NUMBERS)
         if pixels.ndim < 3:
             continue  # the person has no such image
         if pixels.dtype != np.uint8 or pixels.shape[2:] != (3,):
@@ -119,13 +101,20 @@ def _test_sets(file: Any) -> list[list[tuple[int, int]]]:
     sets = []
     for split, reference in enumerate(_references(file, TEST_SETS, TEST_SETS).ravel(), start=1):
         where = f"{TEST_SETS}, split {split}"
-        people = _read(file, reference, where)
-        if people.shape[1:] != (2,) or people.dtype.kind not in "iuf" or (people % 1).any():
+        people = hdf5.read(file, reference, where, "numbers", MOST_NUMBERS)
+        if people.shape[1:] != (2,) or people.dtype.kind not in "iuf" or not _are_whole(people):
             raise _otherwise(file, where, f"{people.dtype} {people.shape}", "numbers (people, 2)")
         sets.append([(int(pair), int(person)) for pair, person in people])
         for person in sets[-1]:
             _check_person(person, f"{file.filename}, {where}")
     return sets
+
+
+def _are_whole(numbers: np.ndarray) -> bool:
+    """Whether they are whole numbers that can be of people."""
+    return bool(
+        np.isfinite(numbers).all() and ((numbers % 1) == 0).all() and (abs(numbers) < 2**31).all()
+    )
 
 
 def _check_person(person: tuple[int, int], where: str) -> None:
@@ -136,18 +125,7 @@ def _check_person(person: tuple[int, int], where: str) -> None:
 
 
 def _references(file: Any, key: Any, where: str) -> np.ndarray:
-    found = _read(file, key, where)
-    if found.dtype != object:
-        raise _otherwise(file, where, str(found.dtype), "references")
-    return found
-
-
-def _read(file: Any, key: Any, where: str) -> np.ndarray:
-    """The array of a name or a reference, its axes in MATLAB's order."""
-    try:
-        return np.asarray(file[key][()]).T
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:  # as HDF5 has it
-        raise BadInput(f"{file.filename}, {where}: broken ({error}); fetch it again") from None
+    return hdf5.read(file, key, where, "references", MOST_REFERENCES)
 
 
 def _otherwise(file: Any, where: str, found: str, wanted: str) -> BadInput:

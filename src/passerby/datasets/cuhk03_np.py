@@ -10,7 +10,7 @@ from pathlib import Path
 from passerby.datasets.market1501 import FOLDERS
 from passerby.datasets.rows import Row, matched
 
-NAME = re.compile(r"(\d{4})_c(\d)_(\d+)\.(png|jpg)")
+NAME = re.compile(r"(\d{4})_c(\d)_(\d{1,9})\.(png|jpg)")
 EXAMPLE = "0001_c1_1.png"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from passerby import files
 from passerby.datasets import cuhk03
 from passerby.errors import BadInput
+from passerby.foreign import texts
 
 NAME = "testsets.tsv"
 COLUMNS = ("split", "pair", "person")
@@ -35,9 +36,8 @@ def read(path: str | Path) -> tuple[tuple[int, ...], ...]:
         BadInput: the table is missing or empty, or a line is no person of CUHK03 in the split of
             the line before or in the next one, or a person is in a split again.
     """
-    if not Path(path).is_file():
-        raise BadInput(f"{path}: no such table; 'passerby extract cuhk-03.mat FOLDER' writes it")
-    head, *lines = Path(path).read_text(errors="replace").splitlines() or [""]
+    advice = "'passerby extract cuhk-03.mat FOLDER' writes it"
+    head, *lines = texts.lines(path, advice) or [""]
     if head.split("\t") != list(COLUMNS) or not lines:
         raise BadInput(
             f"{path}, line 1: columns {', '.join(COLUMNS)} and rows wanted, '{head[:60]}' and "
@@ -48,10 +48,10 @@ def read(path: str | Path) -> tuple[tuple[int, ...], ...]:
         split, person = _parsed(line, f"{path}, line {number}")
         if split == len(sets) + 1:
             sets.append(set())
-        if split != len(sets) or person in sets[-1]:
+        if not sets or split != len(sets) or person in sets[-1]:
             raise BadInput(
-                f"{path}, line {number}: '{line}' is of no split in its turn, or a person again; "
-                "write it again with 'passerby extract'"
+                f"{path}, line {number}: '{line[:60]}' is of no split in its turn, or a person "
+                "again; write it again with 'passerby extract'"
             )
         sets[-1].add(person)
     return tuple(tuple(sorted(people)) for people in sets)
@@ -60,9 +60,10 @@ def read(path: str | Path) -> tuple[tuple[int, ...], ...]:
 def _parsed(line: str, where: str) -> tuple[int, int]:
     """Split, and number of the person, of one line."""
     cells = line.split("\t")
-    if len(cells) != len(COLUMNS) or not all(cell.isdecimal() for cell in cells):
+    numbers = [number for cell in cells if (number := texts.whole_number(cell)) is not None]
+    if not len(cells) == len(numbers) == len(COLUMNS):
         raise BadInput(f"{where}: numbers {', '.join(COLUMNS)} wanted, '{line[:60]}' found")
-    split, pair, person = map(int, cells)
+    split, pair, person = numbers
     try:
         return split, cuhk03.number(pair, person)
     except BadInput as error:

@@ -13,6 +13,7 @@ from passerby import seeds
 from passerby.datasets.index import Benchmark
 from passerby.datasets.rows import Row
 from passerby.errors import BadInput, listing
+from passerby.foreign import texts
 
 NUMBERED_HERE = ("msmt17", "folder", "csv")
 """Kinds whose people get numbers when they are read: a list of numbers is of other people."""
@@ -143,7 +144,7 @@ def _listed_images(path: Path, rows: Sequence[Row], count: int) -> tuple[str, ..
 
 def _images_of(path: Path) -> list[str]:
     """The names of a list, one a line as `name; person; camera`; empty lines do not matter."""
-    lines = list(enumerate(path.read_text().splitlines(), start=1))
+    lines = list(enumerate(texts.lines(path), start=1))
     cells = [(n, [cell.strip() for cell in line.split(";")]) for n, line in lines if line.strip()]
     strange = [
         n
@@ -208,14 +209,14 @@ def _listed(folder: Path, percent: int, people: tuple[int, ...], count: int) -> 
 def _people_of(path: Path) -> list[int]:
     """The numbers of a list, one a line; blank ends and empty lines do not matter."""
     people = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(texts.lines(path), start=1):
         if not line.strip():
             continue
-        try:
-            people.append(int(line))
-        except ValueError:
+        person = texts.whole_number(line.strip())
+        if person is None:
             raise BadInput(
                 f"{path}, line {number}: a person's number wanted, '{line[:60]}' found; "
                 "a list of images (few_ims) says no people: give the folder few_ids"
-            ) from None
+            )
+        people.append(person)
     return people

@@ -6,6 +6,7 @@ a first line `# passerby.benchmark/1 {header as JSON}`, a line of column names, 
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ from passerby.datasets import (
 )
 from passerby.datasets.rows import DISTRACTOR, JUNK, SPLITS, Reader, Row
 from passerby.errors import BadInput, listing
+from passerby.foreign import texts
 from passerby.settings import BenchmarkSource
 
 FORMAT = "passerby.benchmark/1"
@@ -45,6 +47,7 @@ PROTOCOLS = {"cuhk03": "cuhk03-np"}
 """The protocol of a kind, where it has another name."""
 IMAGE_BEGINS = (b"\xff\xd8", b"\x89P")
 """Of JPEG and PNG."""
+DIGEST = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -248,10 +251,7 @@ def read(path: str | Path, root: str | Path) -> Benchmark:
     Raises:
         BadInput: it is missing, is of another version, or has a line that is not a row.
     """
-    try:
-        lines = Path(path).read_text().splitlines()
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such index; 'dvc repro benchmark' writes it") from None
+    lines = texts.lines(path, "'dvc repro benchmark' writes this index")
     first = lines[0] if lines else ""
     if not first.startswith(f"# {FORMAT} "):
         raise BadInput(
@@ -263,17 +263,20 @@ def read(path: str | Path, root: str | Path) -> Benchmark:
         row, digest = _parsed(line, f"{path}, line {number}")
         rows.append(row)
         hashes.append(digest)
-    header = json.loads(first.removeprefix(f"# {FORMAT} "))
+    header = texts.json_value(first.removeprefix(f"# {FORMAT} "), f"{path}, line 1")
+    if not isinstance(header, dict) or not {"name", "kind"} <= set(header):
+        raise BadInput(f"{path}, line 1: 'name' and 'kind' of the set wanted")
     return Benchmark(header, Path(root), tuple(rows), tuple(hashes))
 
 
 def _parsed(line: str, where: str) -> tuple[Row, str]:
-    try:
-        split, path, person, camera, sequence, frame, digest = line.split("\t")
-        row = Row(split, path, int(person), int(camera), int(sequence), int(frame))
-    except ValueError:
+    cells = line.split("\t")
+    numbers = [texts.whole_number(cell, least=-1) for cell in cells[2:-1]]
+    known = [number for number in numbers if number is not None]
+    is_row = len(cells) == len(COLUMNS) and cells[0] in SPLITS and DIGEST.fullmatch(cells[-1])
+    if not is_row or len(known) < len(numbers):
         raise BadInput(
             f"{where}: a row of {', '.join(COLUMNS)} wanted, '{line[:60]}' found; "
             "write the index again with 'dvc repro benchmark'"
-        ) from None
-    return row, digest
+        )
+    return Row(cells[0], cells[1], *known), cells[-1]

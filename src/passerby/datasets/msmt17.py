@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from passerby.datasets.rows import Row, files_below
 from passerby.errors import BadInput, listing
+from passerby.foreign import texts
 
 VERSIONS = (("train", "test"), ("mask_train_v2", "mask_test_v2"))
 """Folders of training and of test people, of each version."""
@@ -29,7 +30,7 @@ LISTS = {
     "list_gallery.txt": "gallery",
 }
 LINE = re.compile(r"(\S.*?)\s+(\d+)")
-NAME = re.compile(r"[^_]+_[^_]+_0*([1-9]\d*)(?:_([^_.]+)(?:_(\d+))?)?[_.].+")
+NAME = re.compile(r"[^_]+_[^_]+_0*([1-9]\d{0,4})(?:_([^_.]+)(?:_(\d{1,9}))?)?[_.].+")
 
 
 class Listed(NamedTuple):
@@ -94,12 +95,12 @@ def _folders(root: Path) -> tuple[str, str]:
 
 def _lines(root: Path, name: str, split: str, folders: tuple[str, str]) -> Iterator[Listed]:
     path = root / name
-    if not path.is_file():
-        raise BadInput(f"{path}: no such list; MSMT17 has {', '.join(LISTS)}: unpack it whole")
+    advice = f"MSMT17 has the lists {', '.join(LISTS)}: unpack it whole"
     folder = folders[split != "train"]
-    for number, text in enumerate(path.read_text(errors="replace").splitlines(), start=1):
+    for number, text in enumerate(texts.lines(path, advice), start=1):
         parts = LINE.fullmatch(text.strip())
-        listed = (f"{folder}/{parts[1]}", int(parts[2])) if parts else ("", 0)
+        label = texts.whole_number(parts[2]) if parts else None
+        listed = ("", 0) if parts is None or label is None else (f"{folder}/{parts[1]}", label)
         if text.strip():
             yield Listed(f"{name} line {number}", split, text.strip(), *listed)
 

@@ -9,8 +9,6 @@ holds as 0. (Where some cameras of a part are known and others are not, it is re
 `consistency`.) Pictures that the table does not name are left alone.
 """
 
-import csv
-import os
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -18,6 +16,7 @@ from typing import NamedTuple
 
 from passerby.datasets.rows import SPLITS, Row, numbered
 from passerby.errors import BadInput, listing, nearest
+from passerby.foreign import is_file, texts
 
 TABLES = {"labels.csv": ",", "labels.tsv": "\t"}
 NEEDED = ("path", "person", "split")
@@ -58,7 +57,7 @@ def read(root: Path, split_seed: int = 0) -> list[Row]:
 
 
 def _table(root: Path) -> Path:
-    found = [root / name for name in TABLES if (root / name).is_file()]
+    found = [root / name for name in TABLES if is_file(root / name)]
     if len(found) != 1:
         raise BadInput(
             f"{root}: one table {' or '.join(TABLES)} wanted, {'both' if found else 'none'} found; "
@@ -69,22 +68,14 @@ def _table(root: Path) -> Path:
 
 def _lines(path: Path) -> Iterator[Line]:
     """The lines below the header; empty ones do not matter."""
-    try:
-        # "-sig": spreadsheets mark their files as UTF-8 with three bytes before the header.
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, delimiter=TABLES[path.name], strict=True)
-            columns = [cell.strip() for cell in next(reader, [])]
-            _check_columns(columns, path)
-            for cells in reader:
-                if any(cell.strip() for cell in cells):
-                    named = dict(zip(columns, (cell.strip() for cell in cells), strict=False))
-                    if named.get("path"):  # `./a.jpg` is `a.jpg`
-                        named["path"] = PurePosixPath(named["path"]).as_posix()
-                    yield Line(reader.line_num, named, len(cells) - len(columns))
-    except UnicodeDecodeError:
-        raise BadInput(f"{path}: not UTF-8; save the table as UTF-8") from None
-    except csv.Error as error:
-        raise BadInput(f"{path}, line {reader.line_num}: {error}; is a quote open?") from None
+    head, *rows = texts.table(path, TABLES[path.name]) or [(1, [])]
+    columns = [cell.strip() for cell in head[1]]
+    _check_columns(columns, path)
+    for number, cells in rows:
+        named = dict(zip(columns, (cell.strip() for cell in cells), strict=False))
+        if named.get("path"):  # `./a.jpg` is `a.jpg`
+            named["path"] = PurePosixPath(named["path"]).as_posix()
+        yield Line(number, named, len(cells) - len(columns))
 
 
 def _check_columns(columns: Sequence[str], path: Path) -> None:
@@ -108,16 +99,16 @@ def _faults(line: Line, root: Path) -> Iterator[str]:
     path = PurePosixPath(cells["path"])
     if not cells["path"] or path.is_absolute() or ".." in path.parts:
         yield f"path '{cells['path']}' is not one below the table's folder"
-    elif not os.path.isfile(root / path):
-        yield f"no file '{cells['path']}'"
+    elif not is_file(root / path):
+        yield f"no file '{cells['path'][:300]}'"
     if not cells["person"]:
         yield "no person"
     if cells["split"] not in SPLITS:
         yield f"split '{cells['split']}' is none of {' '.join(SPLITS)}"
     for column, least in LEAST.items():
         text = cells.get(column, "")
-        if text and not (text.isdecimal() and len(text) < 20 and least <= int(text) <= MOST):
-            yield f"{column} '{text[:20]}' is no number from {least} (leave it empty if not known)"
+        if text and texts.whole_number(text, least, MOST) is None:
+            yield f"{column} '{text[:40]}' is no number from {least} (leave it empty if not known)"
 
 
 def _contradictions(lines: Sequence[Line]) -> Iterator[str]:

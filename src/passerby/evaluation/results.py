@@ -9,7 +9,6 @@
 This file owns these formats. Equal inputs give equal bytes.
 """
 
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from passerby import files
 from passerby.errors import BadInput
 from passerby.evaluation.repeated_result import TrialsResult
 from passerby.evaluation.result import Result
+from passerby.foreign.arrays import npz
 
 FORMAT = "passerby.result/1"
 KEYS = (
@@ -98,9 +98,9 @@ def read_embeddings(path: str | Path) -> dict[str, np.ndarray]:
     """Read such a file; `evaluate(**read_embeddings(path))` evaluates it.
 
     Raises:
-        BadInput: as `read_arrays`; arrays of `KEYS` are not there.
+        BadInput: it is no `.npz` of arrays, or arrays of `KEYS` are not there.
     """
-    arrays = read_arrays(path)
+    arrays = npz(path)
     lacking = [key for key in KEYS if key not in arrays]
     if lacking:
         raise BadInput(
@@ -108,22 +108,3 @@ def read_embeddings(path: str | Path) -> dict[str, np.ndarray]:
             f"found {', '.join(arrays) or 'nothing'}"
         )
     return {key: arrays[key] for key in KEYS}
-
-
-def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """Read all arrays of an `.npz` file.
-
-    Raises:
-        BadInput: it is missing, is no `.npz`, or holds pickled objects.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive}
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such file") from None
-    except (ValueError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
-        # Of whatever it does not know numpy says that it is a pickle, and how to load that all the
-        # same.
-        pickled = "pickle" in str(error)
-        found = "another format, or Python objects (which may run code)" if pickled else error
-        raise BadInput(f"{path}: arrays as np.savez writes them wanted, found: {found}") from None

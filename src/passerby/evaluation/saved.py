@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from passerby.errors import BadInput, listing
-from passerby.evaluation.results import KEYS, read_arrays
+from passerby.evaluation.results import KEYS
+from passerby.foreign import arrays, is_folder, matlab
+from passerby.foreign.texts import whole_number
 
 NAMES: dict[str, tuple[str, ...]] = {
     "query_features": ("query_features", "qf", "query_f"),
@@ -44,43 +44,30 @@ def read(path: str | Path) -> Arrays:
         BadInput: it is missing, is something else, or lacks arrays (which).
     """
     path = Path(path)
-    if path.is_dir():
+    if is_folder(path):
         return _of_folder(path)
     if path.suffix == ".mat":
-        return _of_matlab(path)
-    return named(read_arrays(path), str(path))
+        return named(matlab.read(path), str(path))
+    return named(arrays.npz(path), str(path))
 
 
-def named(arrays: Mapping[str, Any], where: str) -> Arrays:
+def named(given: Mapping[str, Any], where: str) -> Arrays:
     """The six arrays under the names of `evaluate`, labels in one dimension.
 
     Args:
-        arrays: What was saved, under any of `NAMES`.
+        given: What was saved, under any of `NAMES`.
         where: What messages call it.
 
     Raises:
         BadInput: some are not there.
     """
-    held = {key: next((n for n in NAMES[key] if n in arrays), None) for key in KEYS}
+    held = {key: next((n for n in NAMES[key] if n in given), None) for key in KEYS}
     lacking = [f"{key} ({', '.join(NAMES[key][1:])})" for key, name in held.items() if name is None]
     if lacking:
-        found = listing([name for name in arrays if not name.startswith("__")])
+        found = listing([name for name in given if not name.startswith("__")])
         raise BadInput(f"{where}: lacks {'; '.join(lacking)}; found {found or 'nothing'}")
-    values = {key: np.asarray(arrays[name]) for key, name in held.items() if name is not None}
+    values = {key: np.asarray(given[name]) for key, name in held.items() if name is not None}
     return {key: v if key.endswith("features") else v.ravel() for key, v in values.items()}
-
-
-def _of_matlab(path: Path) -> Arrays:
-    if not path.exists():
-        raise BadInput(f"{path}: no such file")
-    try:
-        arrays = loadmat(path)
-    except (MatReadError, ValueError, TypeError, OSError, NotImplementedError) as error:
-        raise BadInput(
-            f"{path}: a MATLAB file of version 7 or below wanted, as scipy.io.savemat writes it: "
-            f"{error}"
-        ) from None
-    return named(arrays, str(path))
 
 
 def _of_folder(folder: Path) -> Arrays:
@@ -93,21 +80,31 @@ def _of_folder(folder: Path) -> Arrays:
                 "feature a file, as fast-reid's demo.py writes them"
             )
         people, cameras = zip(*_labels(folder / side, names), strict=True)
-        rows = [np.load(folder / side / name, allow_pickle=False).ravel() for name in names]
+        rows = [arrays.npy(folder / side / name).ravel() for name in names]
         lengths = {len(row) for row in rows}
         if len(lengths) > 1:
             raise BadInput(f"{folder / side}: features of {listing(sorted(lengths))} numbers")
+        if kinds := sorted({str(row.dtype) for row in rows if row.dtype.kind not in "biuf"}):
+            raise BadInput(f"{folder / side}: values of type {listing(kinds)}; numbers wanted")
         found[f"{side}_features"] = np.stack(rows)
         found |= {f"{side}_people": np.array(people), f"{side}_cameras": np.array(cameras)}
     return found
 
 
 def _labels(folder: Path, names: Collection[str]) -> Iterator[tuple[int, int]]:
-    matches = [LABELLED.fullmatch(name) for name in names]
-    strange = [name for name, match in zip(names, matches, strict=True) if match is None]
+    labels = {name: _label(name) for name in names}
+    strange = [name for name, label in labels.items() if label is None]
     if strange:
         raise BadInput(
             f"{folder}: names without person and camera: {listing(strange)}; wanted such as "
             "0002_c1s1_000451_03.npy"
         )
-    yield from ((int(match[1]), int(match[2])) for match in matches if match)
+    yield from (label for label in labels.values() if label)
+
+
+def _label(name: str) -> tuple[int, int] | None:
+    """Person and camera of a file's name; nothing where they are no numbers that labels can be."""
+    match = LABELLED.fullmatch(name)
+    person = whole_number(match[1], least=-1) if match else None
+    camera = whole_number(match[2]) if match else None
+    return None if person is None or camera is None else (person, camera)

@@ -18,9 +18,10 @@ from torch import Tensor
 
 from passerby import files, onnx_file
 from passerby.errors import BadInput, listing
+from passerby.foreign import exists, require_file, yamls
 from passerby.models import init_file
 from passerby.settings import Encoder
-from passerby.settings.section import Channels, Count, Section, fault
+from passerby.settings.section import Channels, Count, Deviations, Section, fault
 
 FORMAT = "passerby.model/1"
 CARD = "model.yaml"
@@ -45,7 +46,7 @@ class ModelCard(Section):
     width_px: SidePx
     mean: Channels
     """Of the input's channels, RGB, on the scale 0..1."""
-    deviation: Channels
+    deviation: Deviations
     interpolation: Interpolation = "bicubic"
     """How pictures are resized: `bicubic` by Pillow as in fast-reid, `bilinear` by Pillow as in
     torchvision and torchreid, `opencv-bilinear` as most programs that feed ONNX networks do it."""
@@ -136,15 +137,12 @@ def read_card(folder: str | Path) -> ModelCard:
         BadInput: there is no card, it is of another version, or it has faults (all are listed).
     """
     path = Path(folder) / CARD
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (FileNotFoundError, NotADirectoryError):
+    if not exists(path):
         raise BadInput(
             f"{folder}: no {CARD} in it, so it is no finished model; make it with "
             "'dvc repro', or adopt an ONNX file"
-        ) from None
-    except yaml.YAMLError as error:
-        raise BadInput(f"{path}: not YAML: {getattr(error, 'problem', error)}") from None
+        )
+    values = yamls.read(path)
     found = values.get("format") if isinstance(values, dict) else values
     if found != FORMAT:
         raise BadInput(f"{path}: format {found!r}, wanted {FORMAT!r}; make the model anew")
@@ -181,9 +179,8 @@ def checked_weights(folder: str | Path, card: ModelCard) -> Path:
         BadInput: the file is missing, or its hash is another one.
     """
     path = Path(folder) / card.weights
-    if not path.is_file():
-        held = sorted(p.name for p in Path(folder).iterdir())
-        raise BadInput(f"{path}: no such file; the folder holds {listing(held)}")
+    held = sorted(p.name for p in Path(folder).iterdir())
+    require_file(path, f"the folder holds {listing(held)}")
     found, wanted = files.sha256(path), card.hashes.get("weights", "")
     if found != wanted:
         raise BadInput(

@@ -8,6 +8,7 @@ import numpy as np
 
 from passerby import files, images, places
 from passerby.errors import BadInput, listing
+from passerby.foreign import is_file, is_folder, texts
 from passerby.models.embedder import BATCH, THREADS, Embedder
 from passerby.text import say
 
@@ -68,9 +69,9 @@ def pictures(source: str | Path) -> Pictures:
         BadInput: there is no such folder or list, it cannot be read, or no picture is in it.
     """
     path = Path(source)
-    if path.is_dir():
+    if is_folder(path):
         found = _of_folder(path)
-    elif path.is_file() and not _is_picture(path.name):
+    elif is_file(path) and not _is_picture(path.name):
         found = Pictures(path.parent, _lines(path), "")
     else:
         raise BadInput(f"{source}: wanted a folder of pictures, or a text file with a path a line")
@@ -99,8 +100,4 @@ def _is_picture(name: str) -> bool:
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        text = images.read_bytes(path).decode("utf-8-sig")  # some editors mark UTF-8
-        return [line.strip() for line in text.splitlines() if line.strip()]
-    except UnicodeDecodeError:
-        raise BadInput(f"{path}: a text file with a path a line was wanted") from None
+    return [line.strip() for line in texts.lines(path) if line.strip()]

@@ -72,8 +72,9 @@ class Embedder:
                     f"image {place}: found {image.dtype} {image.shape}, "
                     "wanted uint8 (H, W, 3) in RGB"
                 )
+        names = [f"image {place}" for place in range(len(images))]
         progress = Progress("embed", len(images), "images", quiet=True)
-        return self._features(images, self._resized, batch, flip, threads, progress)
+        return self._features(images, names, self._resized, batch, flip, threads, progress)
 
     def embed_files(
         self,
@@ -98,7 +99,7 @@ class Embedder:
         """
         line = Progress("embed", len(paths), "images", quiet=not progress)
         return self._features(
-            paths, lambda path: self._resized(read_image(path)), batch, flip, threads, line
+            paths, paths, lambda path: self._resized(read_image(path)), batch, flip, threads, line
         )
 
     def _resized(self, image: np.ndarray) -> np.ndarray:
@@ -111,6 +112,7 @@ class Embedder:
     def _features(
         self,
         items: Sequence[Any],
+        names: Sequence[str | Path],
         prepare: Callable[[Any], np.ndarray],
         batch: int,
         flip: bool,
@@ -129,6 +131,8 @@ class Embedder:
             mirrored = np.ascontiguousarray(pictures[:, :, ::-1])
             return (features + self._network(mirrored)) / 2
 
+        if batch < 1 or threads < 1:
+            raise BadInput(f"a batch of {batch} on {threads} threads; at least 1 of each wanted")
         batches = [items[begin : begin + batch] for begin in range(0, len(items), batch)]
         found = [np.empty((0, self.card.embedding_size), np.float32)]
         with progress, networks.workers(threads) as pool:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from passerby import files
 from passerby.errors import BadInput
+from passerby.foreign import tensors, texts
 from passerby.settings import Encoder
 from passerby.settings.section import Channels, Section
 
@@ -90,23 +90,13 @@ def read_tensors(path: str | Path) -> tuple[dict[str, Tensor], InitHeader | None
     Raises:
         BadInput: the file is missing or damaged, or its header is of another version.
     """
-    if not Path(path).is_file():
-        raise BadInput(f"{path}: no such file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise BadInput(f"{path}: not a whole safetensors file ({error}); make it anew") from None
+    state, metadata = tensors.safetensors(path, "make it anew")
     return state, _header(path, metadata[_KEY]) if _KEY in metadata else None
 
 
 def _header(path: str | Path, text: str) -> InitHeader:
     """Parse the header's JSON."""
-    try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise BadInput(f"{path}: its header is not JSON ({error}); make it anew") from None
+    values = texts.json_value(text, f"{path}: its header")
     found = values.get("format") if isinstance(values, dict) else values
     if found != FORMAT:
         raise BadInput(

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from passerby import files
 from passerby.errors import BadInput
+from passerby.foreign import require_file
 from passerby.models import backbones, init_file, transfer
 from passerby.models.backbones import Backbone
 from passerby.models.init_file import InitHeader
@@ -113,8 +114,7 @@ def _from_file(module: Backbone, start: Start, encoder: Encoder) -> tuple[Accoun
 def _checked_file(start: Start, encoder: Encoder) -> tuple[dict[str, Any], InitHeader | None]:
     """The content of the file that the settings name, and the header of one of passerby's own."""
     path = Path(start.file)
-    if not path.is_file():
-        raise BadInput(f"{path}: no such file; put it there, or change 'file'")
+    require_file(path, "put it there, or change 'file'")
     found = files.sha256(path)
     if found != start.sha256:
         raise BadInput(

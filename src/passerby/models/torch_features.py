@@ -5,7 +5,8 @@
 - a dict of arrays or tensors by the names of `passerby.evaluation.saved`.
 """
 
-import pickle
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 
 from passerby.errors import BadInput
+from passerby.foreign import reading, tensors
 
 BATCH = {"feats", "pids", "camids"}
 
@@ -32,22 +34,27 @@ def read(path: str | Path, queries: int | None = None) -> dict[str, np.ndarray]:
         BadInput: it is missing, is something else, or how many queries there are is not said of a
             list, or said of a dict.
     """
-    try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such file") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, OSError) as error:
-        raise BadInput(f"{path}: tensors as torch.save writes them wanted: {error}") from None
+    held = tensors.load(path)
     if isinstance(held, dict):
         if queries is not None:
             raise BadInput(f"{path}: says itself which are queries; leave --queries out")
-        return {str(name): _array(value) for name, value in held.items()}
+        return dict(_arrays(held, path))
     if not _is_batches(held):
         raise BadInput(
             f"{path}: holds a {type(held).__name__}; wanted a dict of arrays, or fast-reid's list "
             f"of dicts with {', '.join(sorted(BATCH))}"
         )
     return _split(held, queries, path)
+
+
+def _arrays(held: dict[Any, Any], path: str | Path) -> Iterator[tuple[str, np.ndarray]]:
+    """The tensors, and the lists that are arrays; what else lies there is left alone."""
+    for name, value in held.items():
+        if isinstance(value, torch.Tensor):
+            yield str(name), tensors.array(value, f"{path}, '{name}'")
+        elif isinstance(value, list):
+            with contextlib.suppress(BadInput):
+                yield str(name), tensors.array(value, f"{path}, '{name}'")
 
 
 def _is_batches(held: Any) -> bool:
@@ -61,7 +68,11 @@ def _is_batches(held: Any) -> bool:
 def _split(
     batches: list[dict[str, Any]], queries: int | None, path: str | Path
 ) -> dict[str, np.ndarray]:
-    whole = {key: np.concatenate([_array(batch[key]) for batch in batches]) for key in BATCH}
+    parts = {
+        key: [tensors.array(batch[key], f"{path}, '{key}'") for batch in batches] for key in BATCH
+    }
+    with reading(path, f"batches of {', '.join(sorted(BATCH))} that fit each other"):
+        whole = {key: np.concatenate(arrays) for key, arrays in parts.items()}
     count = len(whole["feats"])
     if queries is None or not 0 < queries < count:
         raise BadInput(
@@ -74,7 +85,3 @@ def _split(
         for side, part in (("query", slice(queries)), ("gallery", slice(queries, None)))
         for key in names
     }
-
-
-def _array(value: Any) -> np.ndarray:
-    return value.numpy() if isinstance(value, torch.Tensor) else np.asarray(value)

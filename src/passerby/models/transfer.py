@@ -5,18 +5,16 @@ starts at random and its table says "MoCo". Here a tensor is loaded, or left out
 starts afresh because the settings allow it; anything else is refused.
 """
 
-import pickle
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from passerby.errors import BadInput, listing
+from passerby.foreign import tensors
 from passerby.models import backbones, init_file
 from passerby.models.backbones import state_shapes
 from passerby.settings import Encoder
@@ -71,33 +69,10 @@ def read_raw(path: str | Path) -> tuple[dict[str, Any], init_file.InitHeader | N
     """
     if Path(path).suffix == ".safetensors":
         return init_file.read_tensors(path)
-    try:
-        with torch.serialization.safe_globals(_numpy_scalars()):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such file") from None
-    except pickle.UnpicklingError as error:
-        why = str(error).splitlines()[0]
-        raise BadInput(
-            f"{path}: not a file of weights alone ({why}); save its state dict and nothing else"
-        ) from None
-    except Exception as error:  # what is not torch's format ends the reader in any of many ways
-        why = next(iter(str(error).splitlines()), "")
-        raise BadInput(f"{path}: not a whole torch file ({type(error).__name__}: {why})") from None
+    content = tensors.load(path, "save its state dict and nothing else")
     if not isinstance(content, Mapping):
         raise BadInput(f"{path}: a state dict was wanted, found {type(content).__name__}")
     return dict(content), None
-
-
-def _numpy_scalars() -> list[Any]:
-    """What reading a number of numpy's needs; fast-reid's checkpoints hold such figures."""
-    scalar = np._core.multiarray.scalar  # type: ignore[attr-defined]
-    return [
-        scalar,
-        (scalar, "numpy.core.multiarray.scalar"),  # its name before numpy 2
-        np.dtype,
-        *(type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int64)),
-    ]
 
 
 def backbone_state(raw: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -148,7 +123,11 @@ def _tensors(raw: Mapping[str, Any]) -> dict[str, Tensor]:
     for key in ("state_dict", "model"):
         if isinstance(level, Mapping) and isinstance(level.get(key), Mapping):
             level = level[key]
-    found = {name: value for name, value in level.items() if isinstance(value, Tensor)}
+    found = {
+        str(name): tensors.plain(value, f"tensor {name}")
+        for name, value in level.items()
+        if isinstance(value, Tensor)
+    }
     if not found:
         raise BadInput(
             f"no tensors in it; found the keys {listing(sorted(map(str, raw)))}, "

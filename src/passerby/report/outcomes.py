@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from passerby.errors import BadInput
+from passerby.foreign import texts
 from passerby.report import told
 from passerby.settings import Branches
 
@@ -128,10 +129,7 @@ def read_columns(path: Path) -> dict[str, np.ndarray]:
     Raises:
         BadInput: the file is missing, has no head line, or a line has another number of fields.
     """
-    try:
-        lines = path.read_text().splitlines()
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such file; run the stage that writes it again") from None
+    lines = texts.lines(path, "run the stage that writes it again")
     rows = [
         (number, line.split("\t"))
         for number, line in enumerate(lines, start=1)

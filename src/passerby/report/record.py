@@ -3,12 +3,12 @@
 `docs/results/NAME.tsv`; tables in texts are made from such rows. This file owns the format.
 """
 
-import csv
 import subprocess
 from pathlib import Path
 
 from passerby import files
 from passerby.errors import BadInput
+from passerby.foreign import texts
 from passerby.report import outcomes
 from passerby.report.outcomes import Outcome
 from passerby.report.rows import MAP, columns
@@ -58,17 +58,25 @@ def read(table: Path) -> list[Kept]:
         raise BadInput(
             f"{table}: lacks columns {', '.join(lacking)}; a table of 'passerby record' wanted"
         )
+    for row in rows:
+        percent, figure = row["percent"], row[MAP.title]
+        is_share = not percent or texts.whole_number(percent, 0, 100) is not None
+        if not is_share or (figure and texts.finite_number(figure) is None):
+            raise BadInput(
+                f"{table}: percent '{percent[:40]}' and {MAP.title} '{figure[:40]}' of "
+                f"'{row['model'][:60]}'; a whole number to 100 and a finite one wanted"
+            )
     return rows
 
 
 def _parsed(table: Path) -> tuple[list[Kept], list[str]]:
     """Rows and columns."""
-    try:
-        with open(table, newline="") as file:
-            reader = csv.DictReader(file, delimiter="\t")
-            return list(reader), list(reader.fieldnames or [])
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{table}: cannot be read as a table: {error}") from None
+    rows = texts.table(table, "\t")
+    columns = rows[0][1] if rows else []
+    for number, cells in rows[1:]:
+        if len(cells) != len(columns):
+            raise BadInput(f"{table}, line {number}: {len(cells)} cells, wanted {len(columns)}")
+    return [dict(zip(columns, cells, strict=True)) for _, cells in rows[1:]], columns
 
 
 def _rows_of(table: Path, like: Kept) -> list[Kept]:

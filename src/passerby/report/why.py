@@ -1,14 +1,14 @@
 """What explains the figures: starts and what began afresh, arms, crops by reason, the sets."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from passerby.errors import BadInput, listing
+from passerby.foreign import reading, require_file, texts
 from passerby.report import rows, told
 from passerby.report.outcomes import read_columns
 from passerby.report.rows import Row
@@ -76,14 +76,14 @@ def starts(folder: Path, params: Params) -> Table:
 
 def _header(path: Path) -> dict[str, Any]:
     """What a file of weights says of itself; its tensors are not read."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            header: dict[str, Any] = json.loads((file.metadata() or {})["passerby"])
-            return header
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such file; run 'dvc repro'") from None
-    except (SafetensorError, KeyError, ValueError):
-        raise BadInput(f"{path}: not weights with passerby's header; run 'dvc repro'") from None
+    require_file(path, "run 'dvc repro'")
+    wanted = "weights with passerby's header"
+    with reading(path, wanted, "run 'dvc repro'"), safe_open(path, framework="numpy") as file:
+        told = (file.metadata() or {})["passerby"]
+    header: dict[str, Any] = texts.json_value(told, f"{path}: its header")
+    if not isinstance(header, dict) or "source" not in header:
+        raise BadInput(f"{path}: a header that does not say its source; run 'dvc repro'")
+    return header
 
 
 def arms(

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, model_validator
 from passerby.settings.section import (
     Channels,
     Count,
+    Deviations,
     Fraction,
     Name,
     Natural,
@@ -61,7 +62,7 @@ class Encoder(Section):
     """`torchvision`: 3x3, stride 2, padding 1; `fastreid`: no padding, ceil mode."""
     mean: Channels = (0.485, 0.456, 0.406)
     """Of the input's channels, RGB, on the scale 0..1: ImageNet's."""
-    deviation: Channels = (0.229, 0.224, 0.225)
+    deviation: Deviations = (0.229, 0.224, 0.225)
 
 
 class Start(Section):

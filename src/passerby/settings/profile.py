@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
 
 from passerby.errors import BadInput, nearest
+from passerby.foreign import reading, texts, yamls
 from passerby.settings.read import validate
 
 BASE = "city"
@@ -29,12 +29,12 @@ def compose(name: str, folder: Path) -> str:
     """The text of the settings file that a profile stands for, checked, with the base's comments.
 
     Raises:
-        BadInput: there is no such profile, one is not YAML, or profiles lie over each other in a
-            circle.
+        BadInput: there is no such profile, one is not YAML or no sections, or profiles lie over
+            each other in a circle.
         SettingsError: what comes out has faults.
     """
     layers = _layers(name, folder)
-    text = (folder / f"{BASE}.yaml").read_text()
+    text = _text(folder / f"{BASE}.yaml")
     if len(layers) > 1:
         text = _laid_over(text, layers)
     validate(text, f"profile '{name}'")
@@ -58,11 +58,18 @@ def _read(name: str, folder: Path) -> Any:
         hint = nearest(name, known)
         raise BadInput(f"{folder}: no profile '{name}'{hint}; known: {', '.join(known)}")
     path = folder / f"{name}.yaml"
-    try:
-        return YAML().load(path.read_text()) or {}
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise BadInput(f"{path}, line {line}: not YAML: {error.problem}") from None
+    with reading(path, "YAML"):
+        found = YAML().load(_text(path)) or {}
+    if not isinstance(found, dict) or not isinstance(found.get("over", BASE), str):
+        raise BadInput(f"{path}: sections, and in 'over' the name of a profile, were wanted")
+    return found
+
+
+def _text(path: Path) -> str:
+    """The text of a profile, which is YAML."""
+    text = texts.text(path, most_bytes=yamls.MOST_BYTES)
+    yamls.load(text, str(path))  # its refusals are plainer, and it knows no endless aliases
+    return text
 
 
 def _laid_over(base_text: str, layers: dict[str, Any]) -> str:

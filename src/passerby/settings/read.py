@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from passerby.errors import SettingsError
+from passerby.errors import BadInput, SettingsError
+from passerby.foreign import texts, yamls
 from passerby.settings.params import Params
 from passerby.settings.wording import worded
 
@@ -15,12 +15,14 @@ def read(path: str | Path = "params.yaml") -> Params:
     """Read and check a settings file.
 
     Raises:
-        SettingsError: the file is missing, is not YAML, or has faults (all of them are listed).
+        SettingsError: the file is missing, is not YAML (`yamls.load`), or has faults (all of them
+            are listed).
     """
+    advice = "'passerby profile NAME' writes it"
     try:
-        text = Path(path).read_text()
-    except FileNotFoundError:
-        raise SettingsError(f"{path}: no such file; 'passerby profile NAME' writes it") from None
+        text = texts.text(path, advice, yamls.MOST_BYTES)
+    except BadInput as error:
+        raise SettingsError(str(error)) from None
     return validate(text, str(path))
 
 
@@ -31,14 +33,9 @@ def validate(text: str, name: str) -> Params:
         SettingsError: as `read`.
     """
     try:
-        values = yaml.safe_load(text)
-        lines = _lines(yaml.compose(text, Loader=yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise SettingsError(
-            f"{name}{where}: not YAML: {getattr(error, 'problem', error)}"
-        ) from None
+        values, lines = yamls.load(text, name)
+    except BadInput as error:
+        raise SettingsError(str(error)) from None
     if not isinstance(values, dict):
         raise SettingsError(f"{name}: sections were wanted, found {type(values).__name__}")
     try:
@@ -48,17 +45,6 @@ def validate(text: str, name: str) -> Params:
         listed = "\n".join(f"  {fault}" for fault in sorted(set(faults)))
         count = "one fault" if len(faults) == 1 else f"{len(faults)} faults"
         raise SettingsError(f"{name}: {count}\n{listed}") from None
-
-
-def _lines(node: yaml.Node | None, key: str = "") -> dict[str, int]:
-    """The line (from 1) of each dotted key."""
-    found = {}
-    if isinstance(node, yaml.MappingNode):
-        for name, value in node.value:
-            full = f"{key}.{name.value}" if key else str(name.value)
-            found[full] = name.start_mark.line + 1
-            found |= _lines(value, full)
-    return found
 
 
 def _fault(detail: ErrorDetails, lines: dict[str, int]) -> str:

@@ -7,16 +7,18 @@ from pydantic_core import PydanticCustomError
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-Natural = Annotated[int, Field(ge=0)]
+MOST = 2**31 - 1
+Count = Annotated[int, Field(ge=1, le=MOST)]
+Natural = Annotated[int, Field(ge=0, le=MOST)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 Channels = tuple[float, float, float]
+Deviations = tuple[Positive, Positive, Positive]
 
 
 class Section(BaseModel):
     """A section of the settings: frozen, and refusing what it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     def contract(self, *left_out: str) -> dict[str, Any]:
         """The section as plain JSON-able values, less what does not decide a result."""

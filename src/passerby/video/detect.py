@@ -13,6 +13,7 @@ import numpy as np
 from passerby import files, sealed
 from passerby.contract import of_run
 from passerby.errors import BadInput, listing
+from passerby.foreign import exists, is_file
 from passerby.progress import Progress
 from passerby.sealed import Damaged
 from passerby.settings import Detect
@@ -146,7 +147,7 @@ def _detector_finder(section: Detect, folder: Path) -> Finder:
 def _contract(section: Detect) -> dict[str, Any]:
     """What decides a video's boxes, given the video and its pickle."""
     model = section.model if section.method != "pickles" else ""
-    if model and Path(model).exists():
+    if model and exists(model):
         model = files.sha256(detectors.model_file(Path(model)))
     return of_run({**section.contract("model"), "model": model}, FOLLOWED, COMPUTE)
 
@@ -154,12 +155,12 @@ def _contract(section: Detect) -> dict[str, Any]:
 def _shard(row: Row, pickled: Path) -> str:
     """Names a video's boxes by all that they come from."""
     path = pickled / f"{row.name}.pkl"
-    return files.fingerprint([row.name, row.sha256, files.sha256(path) if path.exists() else ""])
+    return files.fingerprint([row.name, row.sha256, files.sha256(path) if exists(path) else ""])
 
 
 def _check_present(rows: list[Row], folder: Path) -> None:
     """Refuse at once all videos that the ledger has and the folder has not."""
-    absent = [row.name for row in rows if not (folder / f"{row.name}.mp4").is_file()]
+    absent = [row.name for row in rows if not is_file(folder / f"{row.name}.mp4")]
     if absent:
         raise BadInput(
             f"{folder}: {len(absent):,} of {len(rows):,} videos of the ledger are missing: "

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from passerby import files
 from passerby.errors import BadInput
+from passerby.foreign import reading, require_file, texts
 from passerby.video.listing import fault_of_name
 
 FORMAT = "passerby.detections/1"
@@ -186,17 +187,21 @@ def read(path: str | Path) -> Detections:
     Raises:
         BadInput: it is missing, is no such table, or is of another version.
     """
-    try:
+    require_file(path, "the stage 'detect' writes it")
+    with reading(path, "a table of detections", "run 'detect' again"):
         table = pq.read_table(path)
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such file; the stage 'detect' writes it") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BadInput(f"{path}: not a table of detections ({error}); run 'detect' again") from None
-    header = json.loads((table.schema.metadata or {}).get(b"passerby", b"{}"))
-    if header.get("format") != FORMAT:
-        raise BadInput(
-            f"{path}: found format {header.get('format')!r}, wanted {FORMAT!r}; run 'detect' again"
-        )
+        told = (table.schema.metadata or {}).get(b"passerby", b"{}")
+        header = texts.json_value(texts.decoded(told, path), path)
+        if header.get("format") != FORMAT:
+            raise BadInput(
+                f"{path}: found format {header.get('format')!r}, wanted {FORMAT!r}; "
+                "run 'detect' again"
+            )
+        return _detections(table, header, path)
+
+
+def _detections(table: pa.Table, header: dict[str, Any], path: str | Path) -> Detections:
+    """What a table and its header say."""
     videos = tuple(video["name"] for video in header["videos"])
     for name in videos:
         if fault := fault_of_name(name):

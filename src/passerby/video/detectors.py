@@ -13,6 +13,7 @@ import numpy as np
 
 from passerby import files, onnx_file
 from passerby.errors import BadInput
+from passerby.foreign import exists, is_file, is_folder
 from passerby.settings import Detect
 from passerby.settings.data import DATA_ONLY
 
@@ -45,7 +46,7 @@ def make(section: Detect) -> Detector:
             another, or it is of a kind that is not opened.
     """
     path = Path(section.model)
-    named = section.method == "ultralytics" and path.name == section.model and not path.exists()
+    named = section.method == "ultralytics" and path.name == section.model and not exists(path)
     if not named:
         check(path, section.model_sha256)
     if section.method == "ultralytics":
@@ -87,9 +88,9 @@ def model_file(path: Path) -> Path:
     Raises:
         BadInput: there is no such file or folder, or nothing in it.
     """
-    if path.is_file():
+    if is_file(path):
         return path
-    inside = [file for file in sorted(path.rglob("*")) if file.is_file()] if path.is_dir() else []
+    inside = [file for file in sorted(path.rglob("*")) if file.is_file()] if is_folder(path) else []
     if not inside:
         raise BadInput(f"detect.model: {path}: no such model file or exported folder")
     return max(inside, key=lambda file: file.stat().st_size)

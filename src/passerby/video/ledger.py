@@ -9,6 +9,7 @@ from pathlib import Path
 
 from passerby import files
 from passerby.errors import BadInput
+from passerby.foreign import texts
 from passerby.video.listing import fault_of_name
 
 FORMAT = "passerby.videos/1"
@@ -28,6 +29,7 @@ RETRYABLE = frozenset({"limited", "network"})
 """States that say nothing about the video: the next run asks again."""
 COLUMNS = ("name", "state", "bytes", "frames", "fps", "width", "height", "sha256", "reason")
 _NUMBERS = ("bytes", "frames", "width", "height")
+_MOST = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +66,9 @@ def read(path: str | Path) -> list[Row]:
     Raises:
         BadInput: it is missing, of another version, or has a bad row.
     """
-    try:
-        head, *lines = Path(path).read_text().splitlines()
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such file; the stage 'download' writes it") from None
-    except ValueError:
-        raise BadInput(f"{path}: empty; wanted '# {FORMAT}'; run the stage 'download'") from None
+    head, *lines = texts.lines(path, "the stage 'download' writes it") or [""]
+    if not head:
+        raise BadInput(f"{path}: empty; wanted '# {FORMAT}'; run the stage 'download'")
     if head != f"# {FORMAT}":
         raise BadInput(f"{path}: found {head[:60]!r}, wanted '# {FORMAT}'; run 'download' again")
     if not lines or lines[0].split("\t") != list(COLUMNS):
@@ -80,14 +79,15 @@ def read(path: str | Path) -> list[Row]:
 def _row(line: str, where: str) -> Row:
     values: dict[str, str] = dict(zip(COLUMNS, line.split("\t"), strict=False))
     if line.count("\t") != len(COLUMNS) - 1 or values["state"] not in STATES:
-        raise BadInput(f"{where}: not a row of {len(COLUMNS)} columns with a known state: {line!r}")
+        raise BadInput(
+            f"{where}: not a row of {len(COLUMNS)} columns with a known state: {line[:200]!r}"
+        )
     if fault := fault_of_name(values["name"]):
         raise BadInput(f"{where}: the name of a video {fault}; run 'download' again")
     plain = {column: "" if text == "-" else text for column, text in values.items()}
-    try:
-        numbers = {column: int(plain[column] or 0) for column in _NUMBERS}
-        fps = float(plain["fps"] or 0)
-    except ValueError as error:
-        raise BadInput(f"{where}: {error}") from None
-    texts = {column: plain[column] for column in ("name", "state", "sha256", "reason")}
-    return Row(**texts, **numbers, fps=fps)  # type: ignore[arg-type]
+    numbers = {column: texts.whole_number(plain[column] or "0", 0, _MOST) for column in _NUMBERS}
+    fps = texts.finite_number(plain["fps"] or "0")
+    if fps is None or fps < 0 or None in numbers.values():
+        raise BadInput(f"{where}: numbers from 0 wanted as {', '.join(_NUMBERS)} and fps: {line!r}")
+    words = {column: plain[column] for column in ("name", "state", "sha256", "reason")}
+    return Row(**words, **numbers, fps=fps)  # type: ignore[arg-type]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from passerby import files
 from passerby.errors import BadInput, listing
+from passerby.foreign import texts
 
 _PART = re.compile(r"[^\s+/\\\x00-\x1f\x7f]+")
 
@@ -51,15 +52,7 @@ def read(path: str | Path) -> Listing:
     Raises:
         BadInput: it is missing, is not text, is empty, or has bad lines (all of them are named).
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (FileNotFoundError, NotADirectoryError):
-        raise BadInput(
-            f"{path}: no such file; a list of 'country+city+id' lines was wanted"
-        ) from None
-    except (UnicodeDecodeError, IsADirectoryError):
-        raise BadInput(f"{path}: not a text file; 'country+city+id' lines were wanted") from None
-    return parse(text, str(path))
+    return parse(texts.text(path, "a list of 'country+city+id' lines was wanted"), str(path))
 
 
 def parse(text: str, name: str) -> Listing:

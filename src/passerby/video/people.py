@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from passerby.errors import BadInput
+from passerby.foreign import exists, texts
 
 NOBODY = -1
 """Of a box whose person is not known."""
@@ -22,18 +23,18 @@ def read(path: str | Path) -> dict[str, dict[int, int]]:
     Raises:
         BadInput: a line is not one of video, track and person.
     """
-    if not Path(path).exists():
+    if not exists(path):
         return {}
     found: dict[str, dict[int, int]] = {}
-    lines = Path(path).read_text().splitlines()
-    for number, line in enumerate(lines[1:], start=2):
+    for number, line in enumerate(texts.lines(path)[1:], start=2):
         words = line.split("\t")
-        if len(words) != 3 or not (words[1].isdecimal() and words[2].isdecimal()):
+        track, person = (texts.whole_number(word) for word in [*words, "", ""][1:3])
+        if len(words) != 3 or track is None or person is None:
             raise BadInput(
                 f"{path}, line {number}: {', '.join(COLUMNS)} wanted, '{line[:60]}' found; "
                 "mend the line, or delete the file: nothing is trained with it"
             )
-        found.setdefault(words[0], {})[int(words[1])] = int(words[2])
+        found.setdefault(words[0], {})[track] = person
     return found
 
 

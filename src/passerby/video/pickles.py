@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from passerby.errors import BadInput, listing
+from passerby.foreign import first_line, is_file
 from passerby.video import unpickle
 from passerby.video.decode import VideoInfo
 from passerby.video.detections import Boxes, boxes
@@ -20,6 +21,7 @@ BAD_SHARE = 0.01  # of boxes that are no boxes: above it the file is something e
 OUTSIDE_SHARE = 0.05  # of boxes with their middle outside the picture
 FILLED_SHARE = 0.7  # of width and height: boxes that reach no further may be of a smaller picture
 ENOUGH_TO_TELL = 50
+MOST_FRAME = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ def read(path: str | Path, first_frame: int, with_tracks: bool, info: VideoInfo)
     frame, box, confidence, track = _columns(Path(path), unpickle.load(path), with_tracks)
     _check_frames(path, frame, first_frame, info)
     good = np.isfinite(box).all(axis=1) & (box[:, 2] > box[:, 0]) & (box[:, 3] > box[:, 1])
+    good &= np.isfinite(confidence)
     bad = int((~good).sum())
     if bad > BAD_SHARE * len(good):
         raise BadInput(
@@ -74,8 +77,12 @@ def _columns(
         raise BadInput(f"{path}: found a {type(content).__name__}, wanted a dictionary of frames")
     frame, box, confidence, track = [], [], [], []
     for key, elements in content.items():
-        where = f"{path}: frame {key!r}"
-        if not isinstance(key, int) or not isinstance(elements, list | tuple):
+        where = f"{path}: frame {repr(key)[:40]}"
+        if (
+            not isinstance(key, int)
+            or abs(key) > MOST_FRAME
+            or not isinstance(elements, list | tuple)
+        ):
             raise BadInput(f"{where}: wanted a frame number with a list of boxes")
         for place, element in sorted(enumerate(elements), key=lambda item: _index(where, item[1])):
             info = _info(f"{where}, box {place}", element, with_tracks)
@@ -96,7 +103,7 @@ def _index(where: str, element: Any) -> int:
     if isinstance(element, list | tuple) and len(element) == 2 and isinstance(element[1], dict):
         try:
             return int(element[0])
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             pass
     raise BadInput(f"{where}: found {str(element)[:60]!r}, wanted [index, {{'bbox': ...}}]")
 
@@ -105,12 +112,15 @@ def _info(where: str, element: Any, with_tracks: bool) -> tuple[np.ndarray, floa
     """Box, confidence and track of one element."""
     info = element[1]
     try:
-        box = np.asarray(info["bbox"], np.float32).reshape(4)
-        confidence = float(np.asarray(info.get("conf", 1.0)).reshape(()))
+        with np.errstate(
+            over="ignore"
+        ):  # what float32 has no room for is infinite, and is left out
+            box = np.asarray(info["bbox"], np.float32).reshape(4)
+            confidence = float(np.asarray(info.get("conf", 1.0), np.float32).reshape(()))
         track = int(info.get("pid", -1))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise BadInput(
-            f"{where}: 'bbox' of four numbers, 'conf' and 'pid' were wanted ({error!r})"
+            f"{where}: 'bbox' of four numbers, 'conf' and 'pid' were wanted ({first_line(error)})"
         ) from None
     if with_tracks != ("pid" in info):
         found = "no 'pid'" if with_tracks else "a 'pid'"
@@ -120,7 +130,7 @@ def _info(where: str, element: Any, with_tracks: bool) -> tuple[np.ndarray, floa
             f"{str(not with_tracks).lower()} and look at detect.first_frame"
         )
     if with_tracks and not 0 <= track < 2**31:
-        raise BadInput(f"{where}: 'pid' {track}; a number from 0 on was wanted")
+        raise BadInput(f"{where}: 'pid' {str(track)[:40]}; a number from 0 on was wanted")
     return box, confidence, track
 
 
@@ -177,7 +187,7 @@ def missing(names: list[str], folder: Path) -> None:
     Raises:
         BadInput: naming them.
     """
-    absent = [name for name in names if not (folder / f"{name}.pkl").is_file()]
+    absent = [name for name in names if not is_file(folder / f"{name}.pkl")]
     if absent:
         raise BadInput(
             f"{folder}: {len(absent):,} of {len(names):,} videos have no pickle 'NAME.pkl': "

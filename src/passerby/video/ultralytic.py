@@ -17,6 +17,7 @@ import numpy as np
 
 from passerby import files
 from passerby.errors import BadInput
+from passerby.foreign import exists
 from passerby.video.detectors import PERSON, check
 
 
@@ -40,7 +41,7 @@ class Ultralytic:
     ) -> None:
         home = files.scratch_root() / "ultralytics"
         path = Path(model)
-        named = path.name == model and not path.exists()
+        named = path.name == model and not exists(path)
         yolo = _imported(home, offline=not named or (home / model).exists())
         if path.suffix.lower() == ".pt":
             _refuse_unrestricted()

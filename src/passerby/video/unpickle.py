@@ -8,6 +8,7 @@ only, and check that there are as many as the shape says.
 
 import collections
 import io
+import math
 import pickle
 import re
 from pathlib import Path
@@ -16,7 +17,9 @@ from typing import Any
 import numpy as np
 
 from passerby.errors import BadInput
+from passerby.foreign import first_line, pickles, read_bytes
 
+MOST_BYTES = 1 << 31
 _CODE = re.compile(r"[<>|=]?(b1|[iuf][1248]|f16)")
 
 
@@ -43,7 +46,9 @@ class _Type:
         if isinstance(data, str):  # bytes that a Python 2 wrote
             data = data.encode("latin1")
         dtype = np.dtype(self.code)
-        if len(data) != dtype.itemsize * int(np.prod(shape, dtype=np.int64)):
+        if any(type(length) is not int or length < 0 for length in shape):
+            raise pickle.UnpicklingError(f"an array of shape {str(shape)[:60]}")
+        if len(data) != dtype.itemsize * math.prod(shape):
             raise pickle.UnpicklingError(f"{len(data)} bytes for an array of shape {shape}")
         flat = np.frombuffer(data, dtype)
         return flat.reshape(shape, order="F" if fortran else "C")
@@ -80,6 +85,13 @@ def _bytes(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+def _set(items: Any = ()) -> set[Any]:
+    """Stands for `set`, with which old protocols write sets: of numbers and texts."""
+    if any(isinstance(item, tuple | frozenset) for item in items):
+        raise pickle.UnpicklingError("a set of tuples")
+    return set(items)
+
+
 def _no_bytes() -> bytes:
     """Stands for `bytes`, with which old protocols write bytes of length 0."""
     return b""
@@ -99,7 +111,7 @@ _ADMITTED: dict[tuple[str, str], Any] = {
     **{
         (module, name): stand
         for module in ("builtins", "__builtin__")
-        for name, stand in (("list", list), ("dict", dict), ("set", set), ("bytes", _no_bytes))
+        for name, stand in (("list", list), ("dict", dict), ("set", _set), ("bytes", _no_bytes))
     },
     **{(f"numpy.core.{module}", name): stand for (module, name), stand in _NUMPY.items()},
     **{(f"numpy._core.{module}", name): stand for (module, name), stand in _NUMPY.items()},
@@ -127,13 +139,12 @@ def load(path: str | Path) -> Any:
     """Read a pickle of plain containers, numbers, texts and arrays.
 
     Raises:
-        BadInput: it is missing, is cut short, is no pickle, or names anything else.
+        BadInput: it is missing, is cut short, is no pickle, names anything else, or unfolds to far
+            more than it is.
     """
+    data = read_bytes(path, MOST_BYTES, "a pickle of detections was wanted")
     try:
-        data = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such file; a pickle of detections was wanted") from None
-    try:
+        pickles.require_small(data)
         return plain(_Unpickler(io.BytesIO(data), encoding="latin1").load())
     except _Refused as error:
         raise BadInput(
@@ -142,7 +153,8 @@ def load(path: str | Path) -> Any:
         ) from None
     except Exception as error:  # a mangled pickle can raise anything; no code of it has run
         raise BadInput(
-            f"{path}: not a pickle of detections ({type(error).__name__}: {error}); fetch it again"
+            f"{path}: not a pickle of detections ({type(error).__name__}: {first_line(error)}); "
+            "fetch it again"
         ) from None
 
 
