@@ -154,6 +154,7 @@ def by_hand(network, folder, **changes):
     return folder
 
 
+@pytest.mark.slow
 def test_model_folder_from_elsewhere_goes_through_the_same_trial(tmp_path):
     folder = by_hand(mixing(tmp_path / "a.onnx"), tmp_path / "mixing")
     with pytest.raises(BadInput, match=r"mixing/weights\.onnx: .* depend on the other pictures"):

@@ -109,12 +109,17 @@ def size_found(path, **rest):
     return trial.embedding_size(path, (8, 4), (0.5, 0.5, 0.5), (0.25, 0.25, 0.25), **rest)
 
 
-def test_a_network_that_looks_at_each_picture_alone_passes(tmp_path):
-    assert size_found(network(tmp_path / "a.onnx", PLAIN)) == 3
-    maps = [node("Identity", ["pooled"], ["features"])]
-    assert size_found(network(tmp_path / "a.onnx", maps)) == 3
-    whole = [node("Cast", ["means"], ["features"], to=TensorProto.INT64)]
-    assert size_found(network(tmp_path / "a.onnx", whole)) == 3
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        PLAIN,
+        [node("Identity", ["pooled"], ["features"])],
+        [node("Cast", ["means"], ["features"], to=TensorProto.INT64)],
+    ],
+    ids=["rows", "maps", "whole numbers"],
+)
+def test_a_network_that_looks_at_each_picture_alone_passes(tmp_path, nodes):
+    assert size_found(network(tmp_path / "a.onnx", nodes)) == 3
 
 
 @pytest.mark.parametrize(("nodes", "says"), FAULTS.values(), ids=FAULTS)
