@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from passerby.errors import BadInput, listing
+from passerby.foreign import is_folder
 
 SPLITS = ("train", "query", "gallery")
 JUNK = -1
@@ -54,7 +55,7 @@ def matched(
     Raises:
         BadInput: the folder is missing, or some names do not match (they are named).
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise BadInput(_missing(folder))
     found = {entry.name for entry in folder.iterdir() if not is_system_file(entry.name)}
     names = sorted(found - set(beside))
@@ -76,7 +77,7 @@ def files_below(folder: Path) -> list[str]:
     Raises:
         BadInput: the folder is missing.
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise BadInput(_missing(folder))
     found = []
     for parent, folders, names in os.walk(folder, followlinks=True):
@@ -99,7 +100,7 @@ def is_system_file(name: str) -> bool:
 def _missing(folder: Path) -> str:
     """Say that a folder is missing, and what lies where it was looked for."""
     beside = folder.parent
-    if not beside.is_dir():
+    if not is_folder(beside):
         return f"{folder}: no such folder, nor is there {beside}; unpack the set, or correct 'root'"
     found = sorted(entry.name for entry in beside.iterdir())
     return (

@@ -20,7 +20,7 @@ from passerby.errors import BadInput, listing
 from passerby.foreign import exists, require_file, yamls
 from passerby.models import init_file
 from passerby.settings import Encoder
-from passerby.settings.section import Channels, Count, Deviations, Section
+from passerby.settings.section import Channels, Count, Deviations, Section, Side
 
 FORMAT = "passerby.model/1"
 CARD = "model.yaml"
@@ -39,8 +39,8 @@ class ModelCard(Section):
     architecture: str
     last_stride: Literal[1, 2] | None = None
     stem_pooling: Literal["torchvision", "fastreid"] | None = None
-    height_px: Count
-    width_px: Count
+    height_px: Side
+    width_px: Side
     mean: Channels
     """Of the input's channels, RGB, on the scale 0..1."""
     deviation: Deviations

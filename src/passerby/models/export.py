@@ -27,7 +27,7 @@ from passerby.errors import BadInput, listing
 from passerby.models import artifact, networks
 from passerby.models.artifact import Interpolation, ModelCard
 from passerby.models.networks import ReidNet, Run, first_line
-from passerby.settings.section import Channels, Count, Section
+from passerby.settings.section import Channels, Section, Side
 
 FORMAT = "passerby.onnx/1"
 OPSET = 17
@@ -46,8 +46,8 @@ class Statement(Section):
     format: Literal["passerby.onnx/1"] = "passerby.onnx/1"
     title: str = ""
     architecture: str
-    height_px: Count
-    width_px: Count
+    height_px: Side
+    width_px: Side
     input: Literal["RGB, 0..255, not normalised"] = "RGB, 0..255, not normalised"
     interpolation: Interpolation
     """How pictures are resized to that size; see `ModelCard`."""

@@ -19,6 +19,7 @@ from typing import Any
 
 from passerby import files
 from passerby.errors import BadInput, Stopped, listing
+from passerby.foreign import is_file
 from passerby.progress import Progress
 from passerby.settings import Videos
 from passerby.video import ledger, loopback
@@ -52,7 +53,7 @@ def download(
             fetched is kept in scratch.
     """
     lines = read_list(Path(section.root) / "list.txt")
-    if section.cookies_file and not Path(section.cookies_file).is_file():
+    if section.cookies_file and not is_file(section.cookies_file):
         raise BadInput(f"videos.cookies_file: {section.cookies_file}: no such file")
     with files.scratch("download", _contract(section)) as scratch:
         with _server(section) as port:

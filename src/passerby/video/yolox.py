@@ -153,3 +153,5 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         at, shift = at + 1, shift + 7
         if byte < 0x80:
             return value, at
+        if shift > 63:  # no number of such files is longer, and the sum would grow without end
+            raise IndexError("a number of more than 64 bits")
