@@ -86,7 +86,8 @@ def backbone_state(raw: Mapping[str, Any]) -> dict[str, Tensor]:
         BadInput: there are no tensors, or two of them bear one name.
 
     Example:
-        >>> list(backbone_state({"state_dict": {"module.encoder_q.conv1.weight": torch.ones(1)}}))
+        >>> weights = {"module.encoder_q.conv1.weight": Tensor([1.0])}
+        >>> list(backbone_state({"state_dict": weights}))
         ['conv1.weight']
     """
     return sorted_out(raw)[0]
