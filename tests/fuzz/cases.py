@@ -28,6 +28,7 @@ from passerby.errors import PasserbyError
 
 PARTS = ("in", "out", "work", "outside", "temporary")
 """Of a case's folder. Programs run in `work`; they may write there, in `out` and `temporary`."""
+SECRET = b"nobody reads or changes this\n"
 LARGE_BYTES = 1 << 20
 MOST_LINES = 200
 """Of a refusal: longer ones are no message."""
@@ -156,7 +157,7 @@ def run(
         copy_tree(template(target, base), folder / "in")
         for part in PARTS[1:]:
             (folder / part).mkdir()
-        (folder / "outside" / "secret.txt").write_text("nobody reads or changes this\n")
+        (folder / "outside" / "secret.txt").write_bytes(SECRET)
         os.chdir(folder / "work")
         tempfile.tempdir = str(folder / "temporary")
         case = target.begin(folder, stream(seed, target.name, number)) if number else None

@@ -188,7 +188,8 @@ def odd_hdf5(path: Path, rng: Rng) -> None:
         way = int(rng.integers(6))
         holder = file["#refs#/detected0"]
         if way == 0:
-            made = file.create_dataset("odd", (3, 4, 5), "u1", external=[("/etc/hostname", 0, 60)])
+            secret = [("../outside/secret.txt", 0, 27)]
+            made = file.create_dataset("odd", (3, 3, 3), "u1", external=secret)
         elif way == 1:
             made = file.create_dataset("odd", (2**20, 2**20, 3), "u1", chunks=(64, 64, 3))
         elif way == 2:

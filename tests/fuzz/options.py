@@ -141,7 +141,8 @@ VERBS: dict[str, tuple[Verb, ...]] = {
     ),
     "extract": (
         Verb(samples.hdf5, {"mat": Input("cuhk-03.mat", odd=odd.odd_hdf5),
-                            "out": Output("cuhk03")}),
+                            "out": Output("cuhk03")},
+             check=lambda _, out: readers.no_secret(out)),
     ),
     "adopt": (
         Verb(samples.onnx_file, {"onnx_path": Input("net.onnx", odd=odd.odd_onnx),

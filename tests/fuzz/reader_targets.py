@@ -11,7 +11,7 @@ import sets
 import torch
 from cases import Target
 from damage import Rng
-from readers import Read, an_image, finite, reader
+from readers import Read, an_image, finite, no_secret, reader
 
 from passerby import files, judging, settings
 from passerby.crops.store import CropStore
@@ -232,7 +232,8 @@ def every() -> list[Target]:
         r("cuhk03 testsets", ("datasets.cuhk03_testsets",), sets.test_sets, "*.tsv",
           lambda _, p: cuhk03_testsets.read(p), text=True),
         r("cuhk-03.mat", ("datasets.cuhk03_mat",), s.hdf5, "*.mat",
-          lambda i, p: cuhk03_mat.extract(p, i.parent / "out" / "cuhk03"), odd.odd_hdf5),
+          lambda i, p: (cuhk03_mat.extract(p, i.parent / "out" / "cuhk03"), i.parent / "out"),
+          odd.odd_hdf5, check=lambda result: no_secret(result[1])),
         r("crop store", ("crops.store",), s.store, "*.lmdb", _stored, odd.odd_header),
         r("list of videos", ("video.listing",), _list, "list.txt", lambda _, p: listing.read(p),
           text=True),

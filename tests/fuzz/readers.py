@@ -7,8 +7,9 @@ from typing import Any
 
 import damage
 import numpy as np
-from cases import Case, Target, no_complaint
+from cases import SECRET, Case, Target, no_complaint
 from damage import Rng
+from PIL import Image
 
 Read = Callable[[Path, Path], Any]
 """From the folder of the input and the file that was damaged."""
@@ -88,6 +89,15 @@ def finite(result: Any) -> str | None:
             and not np.isfinite(array).all()
         ):
             return "not finite: an array"
+    return None
+
+
+def no_secret(out: Path) -> str | None:
+    """Complain of a picture that holds the bytes of the file that nobody may read."""
+    for path in out.rglob("*.png"):
+        stored = np.asarray(Image.open(path))
+        if any(SECRET[:20] in turned.tobytes() for turned in (stored, stored.T)):
+            return f"secret: {path.name} holds another file's bytes"
     return None
 
 

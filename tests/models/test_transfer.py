@@ -243,3 +243,20 @@ def test_what_is_no_torch_file_is_refused(tmp_path, state):
     torch.save([torch.ones(1)], tmp_path / "tensors.pth")
     with pytest.raises(BadInput, match=r"tensors\.pth: a state dict was wanted, found list"):
         transfer.read_raw(tmp_path / "tensors.pth")
+
+
+def test_weights_that_are_no_numbers_are_refused_by_name(state):
+    broken = {name: value.clone() for name, value in state.items()}
+    broken["bn1.weight"][0] = float("nan")
+    module = backbones.build(Encoder(architecture="resnet18"))
+    with pytest.raises(BadInput, match=r"1 tensor with NaN or infinity in it: bn1\.weight"):
+        transfer.load_backbone(module, broken)
+
+
+def test_bfloat16_weights_and_parameters_simply_work(state, tmp_path):
+    short = {name: nn.Parameter(v.bfloat16()) if v.ndim > 1 else v for name, v in state.items()}
+    torch.save({"state_dict": short}, tmp_path / "a.pth")
+    module = backbones.build(Encoder(architecture="resnet18"))
+    transfer.load_backbone(module, transfer.read_raw(tmp_path / "a.pth")[0])
+    found = module.state_dict()["conv1.weight"]
+    assert torch.equal(found, state["conv1.weight"].bfloat16().float())

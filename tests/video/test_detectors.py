@@ -357,3 +357,9 @@ def test_input_size_is_read_from_the_file(realdata: Path, tmp_path: Path) -> Non
     assert yolox.input_size(path) == (416, 416)
     with pytest.raises(BadInput, match=r"its input is \[.*256, 128\]|OpenCV cannot run|an output"):
         yolox.Yolox(realdata / "models" / "osnet_x0_25_msmt17.onnx", 0.3, 0.5)
+
+
+def test_a_number_without_end_in_a_model_file_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "a.onnx").write_bytes(b"\xff" * 1_000_000)
+    with pytest.raises(BadInput, match=r"a\.onnx: not an ONNX file with one input"):
+        yolox.input_size(tmp_path / "a.onnx")

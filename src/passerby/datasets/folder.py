@@ -17,6 +17,7 @@ from pathlib import Path
 
 from passerby.datasets.rows import SPLITS, Row, files_below, numbered
 from passerby.errors import BadInput, listing
+from passerby.foreign import is_folder
 
 NAME = re.compile(r"[^/]+/[^/]+\.(jpg|jpeg|png)", re.IGNORECASE)
 CAMERA = re.compile(r"_c(\d{1,9})(?=[_.\-]|s\d)", re.IGNORECASE)
@@ -68,7 +69,7 @@ def _person(name: str) -> str:
 
 def _splits(root: Path) -> list[str]:
     """The parts that are there: the training part, the test part, or both."""
-    there = [split for split in SPLITS if (root / split).is_dir()]
+    there = [split for split in SPLITS if is_folder(root / split)]
     if not there or len({"query", "gallery"} & set(there)) == 1:
         raise BadInput(
             f"{root}: folders train, or query and gallery, or all three wanted, "

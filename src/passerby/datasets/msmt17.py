@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from passerby.datasets.rows import Row, files_below
 from passerby.errors import BadInput, listing
-from passerby.foreign import texts
+from passerby.foreign import is_folder, texts
 
 VERSIONS = (("train", "test"), ("mask_train_v2", "mask_test_v2"))
 """Folders of training and of test people, of each version."""
@@ -83,7 +83,7 @@ def read(root: Path, split_seed: int = 0) -> list[Row]:
 
 def _folders(root: Path) -> tuple[str, str]:
     """The folders of the version that lies there."""
-    found = [pair for pair in VERSIONS if any((root / folder).is_dir() for folder in pair)]
+    found = [pair for pair in VERSIONS if any(is_folder(root / folder) for folder in pair)]
     if len(found) != 1:
         pairs = " or ".join(" and ".join(pair) for pair in VERSIONS)
         raise BadInput(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from passerby import files
 from passerby.errors import BadInput, listing
+from passerby.foreign import is_folder
 
 SPLITS = ("train", "query", "gallery")
 JUNK = -1
@@ -55,7 +56,7 @@ def matched(
     Raises:
         BadInput: the folder is missing, or some names do not match (they are named).
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise BadInput(_missing(folder))
     found = {entry.name for entry in folder.iterdir() if not is_system_file(entry.name)}
     names = sorted(found - set(beside))
@@ -79,7 +80,7 @@ def files_below(folder: Path) -> list[str]:
         BadInput: the folder is missing or cannot be listed, or a link leads to a folder that is
             read already.
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise BadInput(_missing(folder))
     below = files.below(folder)
     if below.again:
@@ -133,7 +134,7 @@ def is_system_file(name: str) -> bool:
 def _missing(folder: Path) -> str:
     """Say that a folder is missing, and what lies where it was looked for."""
     beside = folder.parent
-    if not beside.is_dir():
+    if not is_folder(beside):
         return f"{folder}: no such folder, nor is there {beside}; unpack the set, or correct 'root'"
     found = sorted(entry.name for entry in beside.iterdir())
     return (

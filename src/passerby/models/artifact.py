@@ -8,7 +8,7 @@ hash of the weights: a folder without it is unfinished, and one with other weigh
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import yaml
@@ -16,12 +16,12 @@ from pydantic import Field, ValidationError, model_validator
 from safetensors.torch import save_file
 from torch import Tensor
 
-from passerby import files, onnx_file
+from passerby import files
 from passerby.errors import BadInput, listing
 from passerby.foreign import exists, require_file, yamls
 from passerby.models import init_file
 from passerby.settings import Encoder
-from passerby.settings.section import Channels, Count, Deviations, Section, fault
+from passerby.settings.section import Channels, Count, Deviations, Section, Side, fault
 
 FORMAT = "passerby.model/1"
 CARD = "model.yaml"
@@ -29,8 +29,6 @@ WEIGHTS = "weights.safetensors"
 ONNX_WEIGHTS = "weights.onnx"
 
 Interpolation = Literal["bicubic", "bilinear", "opencv-bilinear"]
-SidePx = Annotated[int, Field(ge=1, le=onnx_file.MOST_SIDE_PX)]
-"""Height or width of the pictures that a network takes; a foreign card cannot claim the memory."""
 
 
 class ModelCard(Section):
@@ -42,8 +40,8 @@ class ModelCard(Section):
     architecture: str
     last_stride: Literal[1, 2] | None = None
     stem_pooling: Literal["torchvision", "fastreid"] | None = None
-    height_px: SidePx
-    width_px: SidePx
+    height_px: Side
+    width_px: Side
     mean: Channels
     """Of the input's channels, RGB, on the scale 0..1."""
     deviation: Deviations

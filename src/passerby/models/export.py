@@ -26,9 +26,9 @@ from passerby import files, places, seeds
 from passerby.errors import BadInput, listing
 from passerby.isolation import Run, first_line
 from passerby.models import artifact, networks, onnx_run, trial
-from passerby.models.artifact import Interpolation, ModelCard, SidePx
+from passerby.models.artifact import Interpolation, ModelCard
 from passerby.models.networks import ReidNet
-from passerby.settings.section import Channels, Section
+from passerby.settings.section import Channels, Section, Side
 
 FORMAT = "passerby.onnx/1"
 OPSET = 17
@@ -50,8 +50,8 @@ class Statement(Section):
     format: Literal["passerby.onnx/1"] = "passerby.onnx/1"
     title: str = ""
     architecture: str
-    height_px: SidePx
-    width_px: SidePx
+    height_px: Side
+    width_px: Side
     input: Literal["RGB, 0..255, not normalised"] = "RGB, 0..255, not normalised"
     interpolation: Interpolation
     """How pictures are resized to that size; see `ModelCard`."""

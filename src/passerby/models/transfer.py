@@ -86,7 +86,8 @@ def backbone_state(raw: Mapping[str, Any]) -> dict[str, Tensor]:
         BadInput: there are no tensors, or two of them bear one name.
 
     Example:
-        >>> list(backbone_state({"state_dict": {"module.encoder_q.conv1.weight": torch.ones(1)}}))
+        >>> weights = {"module.encoder_q.conv1.weight": Tensor([1.0])}
+        >>> list(backbone_state({"state_dict": weights}))
         ['conv1.weight']
     """
     return sorted_out(raw)[0]
@@ -152,7 +153,8 @@ def load_backbone(
         allowed_fresh: Shell patterns of tensors that `state` may lack.
 
     Raises:
-        BadInput: tensors are missing, unknown or of another shape, or a pattern fits nothing.
+        BadInput: tensors are missing, unknown, of another shape or hold numbers that are not
+            finite, or a pattern fits nothing.
             Nothing is loaded then.
     """
     found, left_out = sorted_out(state)
@@ -165,6 +167,7 @@ def load_backbone(
         *_fault("missing", [name for name in missing if name not in fresh]),
         *_fault("not of this backbone", [name for name in found if name not in own]),
         *_fault("of another shape", _other_shapes(own, found)),
+        *_fault("with NaN or infinity in it", [n for n, v in found.items() if not _is_finite(v)]),
     ]
     if faults:
         raise BadInput(f"{'; '.join(faults)}. {_advice(own, found)}")
@@ -195,6 +198,10 @@ def _other_shapes(own: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> lis
         for name in own
         if name in found and found[name].shape != own[name].shape
     ]
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    return bool(tensor.float().isfinite().all())
 
 
 def _fault(what: str, names: list[str]) -> list[str]:

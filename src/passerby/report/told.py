@@ -29,6 +29,7 @@ def _rate(key: str) -> str:
 
 Rate = Annotated[str, AfterValidator(_rate)]
 _BY_RATE = TypeAdapter(dict[Rate, Number | None])
+_ENDS = TypeAdapter(tuple[Number, Number])
 
 
 class _Told(BaseModel):
@@ -85,7 +86,10 @@ def _pairs(intervals: dict[str, Any]) -> None:
         if isinstance(value, dict):
             _pairs(value)
         elif key not in ("draws", "level") and value is not None:
-            TypeAdapter(tuple[Number, Number]).validate_python(value)
+            try:
+                _ENDS.validate_python(value)
+            except ValidationError:
+                raise ValueError(f"intervals: two numbers wanted for '{key}'") from None
 
 
 class _Part(_Told):
@@ -127,14 +131,21 @@ def crops(path: Path) -> dict[str, Any]:
 
 def _checked(path: Path, wanted: type[BaseModel], stage: str) -> dict[str, Any]:
     found = files.read_json(path)
+    if not isinstance(found, dict):
+        kind = type(found).__name__
+        raise BadInput(f"{path}: found a {kind}, wanted figures by name; run '{stage}' again")
     try:
         wanted.model_validate(found)
     except ValidationError as error:
         places = [(".".join(map(str, f["loc"])), f) for f in error.errors()]
         lacking = [place for place, fault in places if fault["type"] == "missing"]
-        wrong = [f"{place}: {f['msg']}" for place, f in places if f["type"] != "missing"]
+        wrong = [
+            f"{place}: {f['msg']}".removeprefix(": ")
+            for place, f in places
+            if f["type"] != "missing"
+        ]
         told = [f"lacks {', '.join(lacking)}"] if lacking else []
         raise BadInput(
             f"{path}: {listing([*told, *wrong])}; run the stage '{stage}' again"
         ) from None
-    return dict(found)
+    return found

@@ -10,6 +10,8 @@ Positive = Annotated[float, Field(gt=0)]
 MOST = 2**31 - 1
 Count = Annotated[int, Field(ge=1, le=MOST)]
 Natural = Annotated[int, Field(ge=0, le=MOST)]
+Side = Annotated[int, Field(ge=1, le=4096)]
+"""Of a picture that a network takes, in pixels."""
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
 Channels = tuple[float, float, float]
 Deviations = tuple[Positive, Positive, Positive]
