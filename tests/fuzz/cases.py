@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from damage import Rng, remove
+from damaging import Rng, remove
 
 from passerby import cli, errors
 from passerby.errors import PasserbyError
@@ -108,9 +108,12 @@ class Watch:
         if event == "os.mkdir" and os.path.isdir(arguments[0]):
             return  # asked for in case it is not there
         paths = arguments[:2] if event in ("os.rename", "os.link") else arguments[:1]
+        beside = arguments[1] if event in ("os.remove", "os.rmdir") else -1
+        # A name may be relative to an open folder, of which there is the descriptor.
+        folder = f"/proc/self/fd/{beside}" if beside != -1 else ""
         for path in paths:
             if isinstance(path, str | bytes | os.PathLike):
-                self._note(event, os.fsdecode(path))
+                self._note(event, os.path.join(folder, os.fsdecode(path)))
 
     def _note(self, event: str, path: str) -> None:
         if "\0" in path:

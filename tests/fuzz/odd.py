@@ -12,7 +12,7 @@ import numpy as np
 import scipy.io
 import torch
 import yaml
-from damage import Rng, odd_number, odd_text, one, replace
+from damaging import Rng, odd_number, odd_text, one, replace
 from onnx import TensorProto, helper
 from PIL import Image
 from safetensors.numpy import save as safetensors_bytes

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-import damage
+import damaging
 import numpy as np
 import odd
 import samples
 import sets
 import torch
 from cases import Target
-from damage import Rng
+from damaging import Rng
 from readers import Read, an_image, finite, no_secret, reader
 
 from passerby import files, judging, settings
@@ -23,6 +23,7 @@ from passerby.report import label_curves, outcomes, record, rows, tables, why
 from passerby.settings import Detect
 from passerby.settings import profile as profiles
 from passerby.video import (
+    cookies,
     decode,
     detections,
     detectors,
@@ -81,7 +82,7 @@ PLAYLIST = b"ffconcat version 1.0\nfile '../outside/secret.txt'\n"
 def _odd_video(rng: Rng) -> bytes:
     address = b"#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n#EXT-X-ENDLIST\n"
     pictures = (odd.odd_picture(rng), odd.odd_npz(rng))
-    return bytes(damage.one(rng, (PLAYLIST, address, *pictures)))  # type: ignore[call-overload]
+    return bytes(damaging.one(rng, (PLAYLIST, address, *pictures)))  # type: ignore[call-overload]
 
 
 def _decoded(inside: Path, path: Path) -> Any:
@@ -174,16 +175,20 @@ def every() -> list[Target]:
     return [
         r("picture", ("images",), s.pictures, "*.*", lambda _, p: read_image(p), odd.odd_picture,
           check=an_image),
-        r("npz features", ("evaluation.results", "evaluation.saved"), s.npz, "*.npz",
-          lambda _, p: _assessed(p), odd.odd_npz, check=finite),
-        r("mat features", ("evaluation.saved",), s.mat, "*.mat", lambda _, p: _assessed(p),
+        r("npz features", ("evaluation.results", "evaluation.saved", "foreign.arrays"), s.npz,
+          "*.npz", lambda _, p: _assessed(p), odd.odd_npz, check=finite),
+        r("mat features", ("evaluation.saved", "foreign.matlab"), s.mat, "*.mat",
+          lambda _, p: _assessed(p),
           odd.odd_mat,
           check=finite),
-        r("npy features", ("evaluation.saved",), s.npy_folder, "*/*.npy", lambda i, _: _assessed(i),
+        r("npy features", ("evaluation.saved", "foreign.opening"), s.npy_folder, "*/*.npy",
+          lambda i, _: _assessed(i),
           sets.renamed, check=finite),
-        r("pth features", ("models.torch_features",), s.pth, "*.pth", lambda _, p: _assessed(p, 6),
+        r("pth features", ("models.torch_features", "foreign.tensors"), s.pth, "*.pth",
+          lambda _, p: _assessed(p, 6),
           odd.odd_pth, check=finite),
-        r("onnx network", ("models.export", "models.networks"), s.onnx_file, "*.onnx", _adopted,
+        r("onnx network", ("models.export", "models.onnx_run", "onnx_file", "isolation"),
+          s.onnx_file, "*.onnx", _adopted,
           odd.odd_onnx, check=_two_rows),
         r("model card", model, s.model, "model/model.yaml", _embedded, odd.odd_yaml, True,
           _two_rows),
@@ -204,7 +209,7 @@ def every() -> list[Target]:
           sets.of_kind("cuhk03-np", counts="x.json"), sets.renamed),
         r("cuhk01", ("datasets.index",), sets.with_manifest(sets.CUHK01, images=4), "set/*",
           sets.of_kind("cuhk01", counts="x.json"), sets.renamed),
-        r("cuhk03 split", ("datasets.matlab",), sets.with_manifest(s.split_mat, query_images=4),
+        r("cuhk03 split", ("foreign.matlab",), sets.with_manifest(s.split_mat, query_images=4),
           "set/split.mat", sets.of_kind("cuhk03", counts="x.json", split_file="split.mat"),
           odd.odd_mat),
         r("msmt17 lists", ("datasets.msmt17",), sets.with_manifest(sets.msmt17, query_images=1),
@@ -214,8 +219,8 @@ def every() -> list[Target]:
           sets.renamed),
         r("table set", ("datasets.table",), sets.table, "set/labels.csv", sets.of_kind("csv"),
           text=True),
-        r("manifest of counts", ("datasets.counts", "files"), sets.with_manifest(sets.MARKET,
-          **rows_of),
+        r("manifest of counts", ("datasets.counts", "files", "foreign.texts"),
+          sets.with_manifest(sets.MARKET, **rows_of),
           "counts.json", sets.of_kind("market1501", counts="x.json"), text=True),
         r("index of a set", ("datasets.index",), sets.indexed, "mine.tsv",
           lambda i, p: index.read(p, i / "set"), text=True),
@@ -227,14 +232,16 @@ def every() -> list[Target]:
           odd.odd_picture),
         r("attributes csv", ("datasets.attributes",), s.attribute_files, "a.csv",
           lambda _, p: attributes.read(p), text=True),
-        r("attributes mat", ("datasets.matlab",), s.attribute_files, "a.mat",
+        r("attributes mat", ("foreign.matlab",), s.attribute_files, "a.mat",
           lambda _, p: attributes.read(p), odd.odd_mat),
         r("cuhk03 testsets", ("datasets.cuhk03_testsets",), sets.test_sets, "*.tsv",
           lambda _, p: cuhk03_testsets.read(p), text=True),
-        r("cuhk-03.mat", ("datasets.cuhk03_mat",), s.hdf5, "*.mat",
+        r("cuhk-03.mat", ("datasets.cuhk03_mat", "datasets.hdf5"), s.hdf5, "*.mat",
           lambda i, p: (cuhk03_mat.extract(p, i.parent / "out" / "cuhk03"), i.parent / "out"),
           odd.odd_hdf5, check=lambda result: no_secret(result[1])),
         r("crop store", ("crops.store",), s.store, "*.lmdb", _stored, odd.odd_header),
+        r("cookies", ("video.cookies",), _cookies, "cookies.txt", lambda _, p: cookies.read(p),
+          text=True),
         r("list of videos", ("video.listing",), _list, "list.txt", lambda _, p: listing.read(p),
           text=True),
         r("pickle of detections", ("video.unpickle", "video.pickles"), s.pickled, "x.pkl",
@@ -292,6 +299,11 @@ def _transferred(inside: Path, path: Path) -> Any:
 
 def _list(folder: Path) -> None:
     (folder / "list.txt").write_text("peru+lima+-a_b\nperu+lima+cd\nde+bonn+x\n")
+
+
+def _cookies(folder: Path) -> None:
+    line = ".example.org\tTRUE\t/\tTRUE\t2147483647\tname\tvalue\n"
+    (folder / "cookies.txt").write_text(f"# Netscape HTTP Cookie File\n{line}")
 
 
 def _tracked(folder: Path) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import damage
+import damaging
 import numpy as np
 from cases import SECRET, Case, Target, no_complaint
-from damage import Rng
+from damaging import Rng
 from PIL import Image
 
 Read = Callable[[Path, Path], Any]
@@ -66,16 +66,16 @@ def spoil(path: Path, outside: Path, rng: Rng, odd: Callable[..., Any] | None, t
     if share < WHOLE:
         return "whole"
     if share < NODE:
-        return damage.put_node(path, outside, rng, data)
+        return damaging.put_node(path, outside, rng, data)
     if share < ODD and odd is not None:
         if len(inspect.signature(odd).parameters) == 2:
-            damage.replace(path, data)  # a file of its own, to be changed in place
+            damaging.replace(path, data)  # a file of its own, to be changed in place
             odd(path, rng)
         else:
-            damage.replace(path, odd(rng))
+            damaging.replace(path, odd(rng))
         return odd.__name__
-    made, what = (damage.damaged_text if text else damage.damaged)(data, rng)
-    damage.replace(path, made)
+    made, what = (damaging.damaged_text if text else damaging.damaged)(data, rng)
+    damaging.replace(path, made)
     return what
 
 

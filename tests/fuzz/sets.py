@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import samples
-from damage import Rng, odd_text
+from damaging import Rng, odd_text
 from readers import Read
 
 from passerby import files

@@ -16,15 +16,18 @@ CALLS = {
 """Names of functions that read a file or what stood in one; and `load` of a library."""
 LIBRARIES = {"np", "numpy", "torch", "onnx", "yaml", "pickle", "json", "joblib", "tomllib"}
 OURS = {
-    "crops.build": "code of this project",
     "crops.source": "shards in scratch, written by this project under a contract",
-    "finetune.compat": "pictures of a set whose index has their hashes",
+    "crops.verbs": "crops that it writes",
+    "errors": "a device that takes what a full disk cannot",
     "finetune.crossvalidation": "scores in scratch, written by this project",
     "finetune.main": "a job in scratch, written by this project",
-    "finetune.run": "checkpoints in scratch, written by this project",
+    "finetune.validation": "weights in scratch, written by this project",
+    "graph": "the repository's own index and the cache's settings",
+    "leftovers": "locks in scratch, written by this project",
+    "places": "files that are written",
     "pretrain.main": "a job in scratch, written by this project",
     "pretrain.pictures": "the machine's own figures in /proc",
-    "pretrain.run": "a job in scratch, written by this project",
+    "sealed": "files in scratch, written by this project",
     "training.checkpoint": "checkpoints in scratch, written by this project",
     "training.history": "a history that is appended to",
     "training.launch": "what a process of this project wrote, and /proc",
