@@ -206,7 +206,7 @@ def test_a_command_without_time_for_any_step_says_so_and_ends_with_1(
     assert ended.value.code == 1
     assert capsys.readouterr().out == (
         "no step has run; drawn people\n\n\n"
-        "passed: 0; left out: machine (needs about 20 s, and 0 s are left)\n"
+        "passed: 0; left out: machine (needs about 15 s, and 0 s are left)\n"
     )
 
 
@@ -261,7 +261,7 @@ def test_steps_that_do_not_fit_are_left_out_and_cheaper_ones_still_run() -> None
             runs.append(step.name)
             left_s -= step.cost_s
     assert runs == ["machine", "syncs", "profile"]
-    assert reasons["tests"] == "needs about 90 s, and 70 s are left"
+    assert reasons["tests"] == "needs about 150 s, and 75 s are left"
     assert list(reasons) == [name for name in STEPS if name not in runs]
 
 
