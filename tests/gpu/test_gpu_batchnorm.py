@@ -186,6 +186,7 @@ def test_programs_that_take_many_steps_give_the_same_map(
     values = given(shape, torch.bfloat16, residual=True)
     given_all = batchnorm_triton.normalise, values, torch.bfloat16, device, 4, False
     one = passed(*given_all)
+    # With so few programs, each takes many steps, as it does on the maps of a full-size picture.
     monkeypatch.setattr(batchnorm_triton, "_SUM_PROGRAMS", 8)
     rows = shape[0] // 4 * shape[2] * shape[3]
     steps, constants, _ = batchnorm_triton._slices(rows, shape[1], 4, 4)
