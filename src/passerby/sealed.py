@@ -73,7 +73,8 @@ def check(path: str | Path, sha256: str) -> None:
         Damaged: it is missing, cannot be read from its disk, or has other bytes.
     """
     try:
-        found = files.sha256(path)
+        with open(path, "rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise _unreadable(path, error) from None
     if found != sha256:

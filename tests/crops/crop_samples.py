@@ -1,11 +1,15 @@
 """Small pictures and sources with known contents."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import cv2
+import lmdb
 import numpy as np
 
 from passerby import seeds
+from passerby.crops import checksums
 from passerby.crops.source import COLUMNS, Source
 from passerby.images import encoded
 
@@ -39,6 +43,18 @@ def make_source(name: str, count: int = 6, **changes: object) -> Source:
         "columns": {key: columns[key].astype(dtype) for key, dtype in COLUMNS.items()},
     }
     return Source(**(fields | changes))  # type: ignore[arg-type]
+
+
+def rewritten(path: Path, header: dict[str, Any], columns: dict[str, bytes] | None = None) -> Path:
+    """Change keys of a store's header and whole columns, in place; all checksums are right."""
+    with lmdb.open(str(path), subdir=False, lock=False) as env, env.begin(write=True) as put:
+        told = json.loads(put.get(b"header"))
+        del told["sha256"]
+        for name, data in (columns or {}).items():
+            put.put(f"column/{name}".encode(), data)
+            told["columns"][name] = checksums.of_column(data)
+        put.put(b"header", checksums.with_checksum(told | header))
+    return path
 
 
 def flip(path: Path, share: float) -> None:

@@ -1,10 +1,10 @@
 """Names in a store that somebody else made: none leads out of the folder of an export."""
 
 import pytest
-from crop_samples import make_source
+from crop_samples import make_source, rewritten
 
-from passerby.crops import store as store_module
 from passerby.crops import verbs
+from passerby.crops.store import CropStore
 from passerby.errors import BadInput
 
 BAD = {
@@ -40,22 +40,24 @@ def test_a_store_whose_camera_has_no_plain_name_is_refused(make_store):
 @pytest.mark.parametrize(
     ("key", "value", "said"),
     [
-        ("sources", 5, "has no lists of sources and cameras"),
-        ("cameras", None, "has no lists of sources and cameras"),
-        ("sources", ["de+bonn+a"], "source 0 has no name"),
-        ("sources", [{"name": "a\ud800"}], "the name of source 0 holds a control character"),
-        ("cameras", [7], "camera 0 has no name"),
+        ("sources", 5, "'sources': Input should be a valid list"),
+        ("cameras", None, "'cameras': Input should be a valid list"),
+        ("sources", ["de+bonn+a"], "'sources.0': Input should be a valid dict"),
+        (
+            "sources",
+            [{"name": 7, "boxes": 0, "left_out": {}}],
+            "'sources.0.name': Input should be a valid string",
+        ),
+        ("cameras", [7], "'cameras.0': Input should be a valid string"),
+        ("cameras", ["a\ud800"], "'cameras.0': Input should be a valid string"),
     ],
 )
-def test_a_header_without_names_is_refused(key, value, said, make_store, monkeypatch):
-    dumps = store_module.json.dumps
-
-    def foreign(header, **how):
-        return dumps(header | {key: value}, **how)
-
-    monkeypatch.setattr(store_module.json, "dumps", foreign)
+def test_a_header_without_names_is_refused(key, value, said, make_store, tmp_path):
+    make_store(make_source("de+bonn+a"), name="own.lmdb")
+    foreign = tmp_path / "foreign.lmdb"
+    foreign.write_bytes((tmp_path / "own.lmdb").read_bytes())
     with pytest.raises(BadInput, match=said):
-        make_store(make_source("de+bonn+a"))
+        CropStore(rewritten(foreign, {key: value}))
 
 
 @pytest.mark.parametrize("name", ["$HOME+~+%(id)s", "de+bonn+...", "de+bonn+x+y+..", "日本+b+c"])

@@ -183,28 +183,31 @@ def read_all(path: Path) -> int:
 def test_a_header_or_column_of_another_shape_is_refused(
     make_store: Callable[..., object], tmp_path: Path
 ) -> None:
-    from crop_samples import make_source
+    from crop_samples import make_source, rewritten
 
     from passerby.crops.store import CropStore
 
-    for number, (key, value, said) in enumerate(
-        [
-            (b"header", b"[]", "format 'None' found"),
-            (b"header", b'{"format": "passerby.crops/2", "crops": "many"}', "its header's '"),
-            (b"header", b'{"format": "passerby.crops/2", "crops": 1e999}', "wanted a finite"),
-            (b"header", b"\xff", "not text in UTF-8"),
-            (b"column/frame", b"123", "3 bytes found of column 'frame'"),
-            (b"column/video", None, "column 'video' counts from"),
-            (b"column/camera", None, "column 'camera' counts from"),
-        ]
-    ):
-        name = f"{number}.lmdb"
-        make_store(make_source("a+b+c"), name=name)
-        copy = tmp_path / f"copy-{name}"
-        copy.write_bytes((tmp_path / name).read_bytes())
-        with lmdb.open(str(copy), subdir=False, lock=False) as env, env.begin(write=True) as put:
-            old = put.get(key)
-            assert old is not None
-            put.put(key, b"\x09\x00\x00\x00" * (len(old) // 4) if value is None else value)
+    nines = b"\x09\x00\x00\x00" * 6
+    changes: list[tuple[bytes | dict[str, object], dict[str, bytes], str]] = [
+        (b"[]", {}, "format 'None' found"),
+        (b'{"format": "passerby.crops/3", "crops": 1e999}', {}, "wanted a finite"),
+        (b'{"format": "passerby.crops/3", "crops": 6}', {}, r"damaged \(its header\)"),
+        (b"\xff", {}, "not text in UTF-8"),
+        ({"crops": "many"}, {}, "its header's 'crops'"),
+        ({"crops": 7}, {}, "found of column 'video'"),
+        ({"columns": {}}, {}, r"damaged \(its column 'video'\)"),
+        ({}, {"frame": b"123"}, "3 bytes found of column 'frame'"),
+        ({}, {"video": nines}, "column 'video' counts from"),
+        ({}, {"camera": nines}, "column 'camera' counts from"),
+    ]
+    for number, (header, columns, said) in enumerate(changes):
+        make_store(make_source("a+b+c"), name=f"{number}.lmdb")
+        copy = tmp_path / f"copy-{number}.lmdb"
+        copy.write_bytes((tmp_path / f"{number}.lmdb").read_bytes())
+        if isinstance(header, bytes):
+            with lmdb.open(str(copy), subdir=False, lock=False) as env, env.begin(write=True) as to:
+                to.put(b"header", header)
+        else:
+            rewritten(copy, header, columns)
         with pytest.raises(BadInput, match=said):
             CropStore(copy)

@@ -1,6 +1,5 @@
 import dataclasses
 import hashlib
-import json
 import multiprocessing
 import os
 import pickle
@@ -13,7 +12,7 @@ import cv2
 import lmdb
 import numpy as np
 import pytest
-from crop_samples import make_source, picture
+from crop_samples import make_source, picture, rewritten
 
 from passerby import seeds
 from passerby.crops import store as store_module
@@ -307,8 +306,9 @@ def test_a_changed_bit_of_a_column_is_refused_when_the_store_is_opened(tmp_path,
     random = {
         key: (values + rng.integers(1, 2**20, values.shape)).astype(values.dtype)
         for key, values in plain.columns.items()
-    }
-    sources = make_source("de+bonn+A", count=count), dataclasses.replace(plain, columns=random)
+    } | {"camera": rng.integers(0, 2, count).astype(np.int32)}
+    other = dataclasses.replace(plain, columns=random, cameras=("c1", "c2"))
+    sources = make_source("de+bonn+A", count=count), other
     whole = written(tmp_path / "crops.lmdb", *sources)
     column = getattr(CropStore(tmp_path / "crops.lmdb"), name).tobytes()
     path = changed(tmp_path / "changed.lmdb", whole, column, len(column) // 2)
@@ -328,22 +328,18 @@ def test_a_changed_bit_of_the_header_is_refused_when_the_store_is_opened(tmp_pat
     content = bytearray(whole)
     content[whole.index(part, begin) + len(part) - 1] ^= 1
     (tmp_path / "changed.lmdb").write_bytes(content)
-    with pytest.raises(BadInput, match=r"changed\.lmdb: damaged \(its header\); copy it again"):
+    said = r"changed\.lmdb(: damaged \(its header\); copy it again|, line 1: not JSON)"
+    with pytest.raises(BadInput, match=said):
         CropStore(tmp_path / "changed.lmdb")
 
 
-def test_verify_finds_counts_that_do_not_agree(make_store, monkeypatch):
-    dumps = json.dumps
-
-    def wrong(header, **how):
-        header["tracks"], header["boxes"] = 5, 99
-        header["sources"][0]["kept"] = 4
-        return dumps(header, **how)
-
-    monkeypatch.setattr(store_module.json, "dumps", wrong)
-    store = make_store(make_source("de+bonn+a"))
-    monkeypatch.undo()
-    faults = list(store.faults())
+def test_verify_finds_counts_that_do_not_agree(tmp_path):
+    path = tmp_path / "crops.lmdb"
+    written(path, make_source("de+bonn+a"))
+    sources = [{"name": "de+bonn+a", "boxes": 8, "kept": 4, "left_out": {"small": 2}}]
+    faults = list(
+        CropStore(rewritten(path, {"tracks": 5, "boxes": 99, "sources": sources})).faults()
+    )
     assert faults[0].startswith("de+bonn+a: 6 crops of 8 boxes, stated: ")
     assert faults[1:] == [
         "99 boxes, 6 crops, left out: {'small': 2}",

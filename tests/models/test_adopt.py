@@ -132,11 +132,8 @@ def test_refused_network_leaves_the_model_that_was_there(network, tmp_path):
     [
         ({"height_px": 0}, "height_px: Input should be greater than or equal to 1"),
         ({"width_px": 10**9}, "width_px: Input should be less than or equal to 4096"),
-        (
-            {"deviation": (1, 0, 1)},
-            r"deviation: found \(1\.0, 0\.0, 1\.0\), wanted finite numbers abo",
-        ),
-        ({"mean": (0, float("nan"), 0)}, "mean: found .*nan.*, wanted finite numbers"),
+        ({"deviation": (1, 0, 1)}, r"deviation\.1: Input should be greater than 0"),
+        ({"mean": (0, float("nan"), 0)}, r"mean\.1: Input should be a finite number"),
     ],
 )
 def test_options_that_no_network_can_have_are_refused(network, tmp_path, options, says):

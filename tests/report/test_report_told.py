@@ -37,7 +37,7 @@ def test_figures_of_the_city_are_read_as_they_stand() -> None:
         ("map", "0.5", "map: Input should be a valid number"),
         ("map", 1.5, "map: Input should be less than or equal to 1"),
         ("eer", None, "eer: Input should be a valid number"),
-        ("auc", float("nan"), "auc: Input should be a finite number"),
+        ("auc", float("nan"), "found NaN, wanted a finite number"),
         ("cmc", [0.5], "cmc: Input should be a valid dictionary"),
         ("cmc/first", 0.5, "cmc.first"),
         ("tar_at_far/0.001", "a", r"tar_at_far.0\.001: Input should be a valid number"),

@@ -73,7 +73,8 @@ def test_processes_refuses_what_is_no_number_from_1_to_9999(monkeypatch, text):
     monkeypatch.setenv("PASSERBY_PROCESSES", text)
     with pytest.raises(BadInput) as refused:
         launch.processes(1)
-    assert str(refused.value) == f"PASSERBY_PROCESSES={text}: a number from 1 to 9999 was wanted"
+    shown = text.replace("\n", "\\n")
+    assert str(refused.value) == f"PASSERBY_PROCESSES={shown}: a number from 1 to 9999 was wanted"
 
 
 def test_a_number_of_processes_with_thousands_of_digits_is_refused_in_one_short_line(monkeypatch):

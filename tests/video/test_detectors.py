@@ -361,5 +361,5 @@ def test_input_size_is_read_from_the_file(realdata: Path, tmp_path: Path) -> Non
 
 def test_a_number_without_end_in_a_model_file_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "a.onnx").write_bytes(b"\xff" * 1_000_000)
-    with pytest.raises(BadInput, match=r"a\.onnx: not an ONNX file with one input"):
+    with pytest.raises(BadInput, match=r"a\.onnx: not an ONNX network \(it is cut short"):
         yolox.input_size(tmp_path / "a.onnx")

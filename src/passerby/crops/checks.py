@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import ConfigDict, Field, ValidationError
 
+from passerby.crops import checksums
 from passerby.errors import BadInput
 from passerby.foreign import texts
 from passerby.settings.section import Natural, Section
@@ -36,33 +37,54 @@ class _Header(_Counted):
 
 
 def header(data: bytes, path: Path, wanted_format: str) -> dict[str, Any]:
-    """The header of a store.
+    """The header of a store, without its checksum.
 
     Raises:
-        BadInput: it is of another format, or does not have what a header has.
+        BadInput: it is of another format, is damaged, or does not have what a header has.
     """
-    told = texts.json_value(texts.decoded(data, path), path)
+    told = texts.json_value(texts.decoded(data, path), path, AGAIN)
     found = told.get("format") if isinstance(told, dict) else None
     if found != wanted_format:
         raise BadInput(
             f"{path}: format '{str(found)[:60]}' found, '{wanted_format}' wanted; "
             "'dvc repro crop' makes it anew"
         )
+    held = checksums.checked(told)
+    if held is None:
+        raise damaged(path, "its header")
     try:
-        _Header.model_validate(told)
+        _Header.model_validate(held)
     except ValidationError as error:
         detail = error.errors()[0]
         key = ".".join(str(part) for part in detail["loc"])
         raise BadInput(f"{path}: its header's '{key}': {detail['msg']}; {AGAIN}") from None
-    return dict(told)
+    return held
 
 
-def column(data: memoryview | bytes | None, name: str, dtype: Any, path: Path, crops: int) -> Any:
+def damaged(path: Path, what: str) -> BadInput:
+    """The refusal of a store of which `what` is not as it was written."""
+    return BadInput(f"{path}: damaged ({what}); copy it again, or run 'dvc repro crop -f'")
+
+
+def column(
+    data: memoryview | bytes | None, name: str, dtype: Any, path: Path, told: dict[str, Any]
+) -> Any:
     """A column of a store, a view of its bytes.
 
+    Args:
+        data: Its bytes; `None` if it is not there.
+        name: Its name.
+        dtype: Of its values.
+        path: The store.
+        told: The header of the store.
+
     Raises:
-        BadInput: it is not there, or has another length than the header's number of crops.
+        BadInput: it is not there, is damaged, or has another length than the header's number of
+            crops.
     """
+    crops = told["crops"]
+    if data is not None and checksums.of_column(data) != told["columns"].get(name):
+        raise damaged(path, f"its column '{name}'")
     wanted_bytes = crops * dtype.itemsize * (4 if name == "box" else 1)
     if data is None or len(data) != wanted_bytes:
         found = "none" if data is None else f"{len(data):,} bytes"

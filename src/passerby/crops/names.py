@@ -17,17 +17,13 @@ def checked(path: Path, header: dict[str, Any]) -> tuple[list[str], list[str]]:
 
     Args:
         path: The store.
-        header: Its header, as it was read.
+        header: Its header, as `checks.header` gives it.
 
     Raises:
-        BadInput: a name is missing, is no text, or cannot be that of a file within a folder.
+        BadInput: a name cannot be that of a file within a folder.
     """
-    sources, cameras = header.get("sources"), header.get("cameras")
-    if not isinstance(sources, list) or not isinstance(cameras, list):
-        raise BadInput(f"{path}: its header has no lists of sources and cameras; {_AGAIN}")
-    names: list[Any] = [
-        source.get("name") if isinstance(source, dict) else None for source in sources
-    ]
+    names: list[str] = [source["name"] for source in header["sources"]]
+    cameras: list[str] = header["cameras"]
     faults = [
         *_faults("source", names, lambda name: [name, *parts(name)]),
         *_faults("camera", cameras, lambda name: [name.replace("/", " ")]),  # never a folder
@@ -47,12 +43,10 @@ def parts(source: str) -> list[str]:
     return source.split("+", 2)
 
 
-def _faults(what: str, names: list[Any], told: Callable[[str], list[str]]) -> Iterator[str]:
+def _faults(what: str, names: list[str], told: Callable[[str], list[str]]) -> Iterator[str]:
     """The names that cannot be used; `told` gives all that is called by a name."""
     for number, name in enumerate(names):
-        if not isinstance(name, str):
-            yield f"{what} {number} has no name"
-        elif fault := next(filter(None, map(files.fault_of_name, told(name))), ""):
+        if fault := next(filter(None, map(files.fault_of_name, told(name))), ""):
             yield f"the name of {what} {number} {fault}: {name[:80]!r}"
 
 

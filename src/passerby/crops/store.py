@@ -264,10 +264,7 @@ class CropStore:
         try:
             return transaction.get(key)
         except lmdb.Error as error:
-            raise self._damaged(str(error)) from None
-
-    def _damaged(self, what: str) -> BadInput:
-        return BadInput(f"{self.path}: damaged ({what}); copy it again, or run 'dvc repro crop -f'")
+            raise checks.damaged(self.path, str(error)) from None
 
     def _read_header(self) -> dict[str, Any]:
         data = self._value(self._view, _HEADER)
@@ -276,16 +273,11 @@ class CropStore:
                 f"{self.path}: no header found: unfinished, or not a crop store; "
                 "'dvc repro crop' makes it"
             )
-        held = checksums.checked(checks.header(bytes(data), self.path, FORMAT))
-        if held is None:
-            raise self._damaged("its header")
-        return held
+        return checks.header(bytes(data), self.path, FORMAT)
 
     def _column(self, name: str, dtype: np.dtype[Any]) -> np.ndarray:
         data = self._value(self._view, f"column/{name}".encode())
-        if data is None or checksums.of_column(data) != self.header["columns"].get(name):
-            raise self._damaged(f"its column '{name}'")
-        values: np.ndarray = checks.column(data, name, dtype, self.path, len(self))
+        values: np.ndarray = checks.column(data, name, dtype, self.path, self.header)
         if not values.flags.aligned:  # a value under 2 KB stands inside a page, at any even place
             values = values.copy()
             values.flags.writeable = False

@@ -106,7 +106,8 @@ def export(path: str | Path, folder: str | Path) -> str:
             lines.append("\t".join((*map(line, told), box)))
             progress.step()
     with _no_clash(target / EXPORT_TABLE):
-        files.write_text(target / EXPORT_TABLE, "\n".join(lines) + "\n")
+        (target / EXPORT_TABLE).touch(exist_ok=False)  # a source may have made a folder of it
+    files.write_text(target / EXPORT_TABLE, "\n".join(lines) + "\n")
     return f"{folder}: {len(store):,} crops, described in {EXPORT_TABLE}"
 
 

@@ -131,15 +131,16 @@ def json_file(path: str | Path, advice: str = "") -> Any:
     Raises:
         BadInput: as `text`, or as `json_value`.
     """
-    return json_value(text(path, advice), path)
+    return json_value(text(path, advice), path, advice)
 
 
-def json_value(words: str, path: str | Path) -> Any:
+def json_value(words: str, path: str | Path, advice: str = "") -> Any:
     """The value of a JSON text.
 
     Args:
         words: The text.
         path: What messages call it.
+        advice: What to do where it is refused.
 
     Raises:
         BadInput: it is no JSON (with the line), is nested too deep, gives a key twice, or holds a
@@ -154,11 +155,12 @@ def json_value(words: str, path: str | Path) -> Any:
             parse_int=_whole,
         )
     except json.JSONDecodeError as error:
-        raise BadInput(f"{named(path)}, line {error.lineno}: not JSON: {error.msg}") from None
+        fault = f", line {error.lineno}: not JSON: {error.msg}"
     except _Fault as error:
-        raise BadInput(f"{named(path)}: {error}") from None
+        fault = f": {error}"
     except RecursionError:
-        raise BadInput(f"{named(path)}: not JSON that we read: it is nested too deep") from None
+        fault = ": not JSON that we read: it is nested too deep"
+    raise BadInput(f"{named(path)}{fault}{f'; {advice}' if advice else ''}")
 
 
 class _Fault(Exception):

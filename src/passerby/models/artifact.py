@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import numpy as np
 import yaml
 from pydantic import Field, ValidationError, model_validator
 from safetensors.torch import save_file
@@ -21,7 +20,7 @@ from passerby.errors import BadInput, listing
 from passerby.foreign import exists, require_file, yamls
 from passerby.models import init_file
 from passerby.settings import Encoder
-from passerby.settings.section import Channels, Count, Deviations, Section, Side, fault
+from passerby.settings.section import Channels, Count, Deviations, Section, Side
 
 FORMAT = "passerby.model/1"
 CARD = "model.yaml"
@@ -71,14 +70,6 @@ class ModelCard(Section):
     def _resnet_is_described(self) -> Self:
         if self.kind == "resnet":
             self.encoder()
-        return self
-
-    @model_validator(mode="after")
-    def _normalisation_is_finite(self) -> Self:
-        if not np.isfinite(self.mean).all():
-            raise fault(f"mean: found {self.mean}, wanted finite numbers")
-        if not all(0 < value < np.inf for value in self.deviation):
-            raise fault(f"deviation: found {self.deviation}, wanted finite numbers above 0")
         return self
 
     def encoder(self) -> Encoder:

@@ -13,8 +13,8 @@ from pydantic import (
     model_validator,
 )
 
-from passerby import files
 from passerby.errors import BadInput, listing
+from passerby.foreign import texts
 
 Share = Annotated[float, Field(ge=0, le=1, strict=True)]
 Count = Annotated[int, Field(ge=0, strict=True)]
@@ -130,10 +130,11 @@ def crops(path: Path) -> dict[str, Any]:
 
 
 def _checked(path: Path, wanted: type[BaseModel], stage: str) -> dict[str, Any]:
-    found = files.read_json(path)
+    again = f"run the stage '{stage}' again"
+    found = texts.json_file(path, again)
     if not isinstance(found, dict):
         kind = type(found).__name__
-        raise BadInput(f"{path}: found a {kind}, wanted figures by name; run '{stage}' again")
+        raise BadInput(f"{path}: found a {kind}, wanted figures by name; {again}")
     try:
         wanted.model_validate(found)
     except ValidationError as error:
@@ -145,7 +146,5 @@ def _checked(path: Path, wanted: type[BaseModel], stage: str) -> dict[str, Any]:
             if f["type"] != "missing"
         ]
         told = [f"lacks {', '.join(lacking)}"] if lacking else []
-        raise BadInput(
-            f"{path}: {listing([*told, *wrong])}; run the stage '{stage}' again"
-        ) from None
+        raise BadInput(f"{path}: {listing([*told, *wrong])}; {again}") from None
     return found
