@@ -1,6 +1,7 @@
 """Exit codes: 2 for a refusal, 75 for 'run again', a traceback for a bug of ours."""
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -122,3 +123,34 @@ def test_what_is_printed_to_a_full_disk_is_a_refusal() -> None:
     assert done.stderr == (
         "passerby: an output: the disk is full (No space left on device); make room and run again\n"
     )
+
+
+def test_output_that_nobody_reads_ends_a_program_quietly() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-c", PRINTS],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_another_broken_pipe_stays_a_bug() -> None:
+    code = """
+import os
+from passerby import errors
+
+def write_where_nobody_reads():
+    reader, writer = os.pipe()
+    os.close(reader)
+    os.write(writer, b"x")
+
+errors.run(write_where_nobody_reads)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.endswith("BrokenPipeError: [Errno 32] Broken pipe\n")

@@ -122,22 +122,22 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "zero.jpg").symlink_to("/dev/zero")
     (tmp_path / "folder.jpg").mkdir()
-    for name, said in (("pipe", "not a regular file"), ("zero", "not a regular"), ("folder", "")):
-        with pytest.raises(BadInput, match=rf"{name}\.jpg: .*{said}"):
+    for name, kind in (("pipe", "a pipe"), ("zero", "a device"), ("folder", "a folder")):
+        with pytest.raises(BadInput, match=rf"{name}\.jpg: {kind}; a regular file was wanted"):
             read_image(tmp_path / f"{name}.jpg")
 
 
 @pytest.mark.parametrize("name", ["a" * 300, "a\0b", "a.jpg/b.jpg"])
 def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.jpg").write_bytes(b"")
-    with pytest.raises(BadInput, match="cannot be read"):
+    with pytest.raises(BadInput, match="no such file"):
         read_bytes(tmp_path / name)
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path: Path) -> None:
     with open(tmp_path / "a.png", "wb") as file:
         file.truncate(MOST_BYTES + 1)
-    with pytest.raises(BadInput, match=r"a\.png: more than 268,435,456 bytes"):
+    with pytest.raises(BadInput, match=r"a\.png: 268,435,457 bytes; at most 268,435,456 wanted"):
         read_image(tmp_path / "a.png")
 
 

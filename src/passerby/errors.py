@@ -10,18 +10,20 @@ import argparse
 import errno
 import inspect
 import os
+import select
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from passerby.text import line, message, say
 
 USER_ERROR = 2
 STOPPED = 75
-
+UNREAD = 141
+"""What a shell says of a program that SIGPIPE ended."""
 
 _NO_ROOM = "{}; make room and run again"
 _NO_RIGHT = "no right to do that ({}); change the rights, or name another place"
@@ -165,8 +167,9 @@ def run(main: Callable[..., Any], *args: Any, first: Callable[[], None] | None =
     which is how it is called.
 
     0: done; 2: a refusal, its message on stderr; 75: stopped, run again; 130: interrupted by the
-    keyboard. A full or read-only disk and missing rights are refusals. Any other exception is a bug
-    of ours: it keeps its traceback and ends with 1.
+    keyboard; 141: nobody reads the output any more, as behind `| head`. A full or read-only disk
+    and missing rights are refusals. Any other exception is a bug of ours: it keeps its traceback
+    and ends with 1.
 
     Args:
         main: The program.
@@ -187,6 +190,11 @@ def run(main: Callable[..., Any], *args: Any, first: Callable[[], None] | None =
         _leave(error.exit_code, str(error))
     except KeyboardInterrupt:
         _leave(130, "interrupted")
+    except BrokenPipeError:
+        if not _is_unread(sys.stdout):
+            raise
+        _drop_output()
+        sys.exit(UNREAD)
     except Exception as error:
         fault = of_disk(error)
         if fault is None:
@@ -199,6 +207,18 @@ def _leave(code: int, told: str) -> NoReturn:
     say(f"passerby: {told}", sys.stderr)
     try:
         sys.stdout.flush()
-    except OSError:  # stdout leads to a full disk: Python would say so again, with another code
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError:  # stdout leads to a full disk
+        _drop_output()
     sys.exit(code)
+
+
+def _is_unread(stream: TextIO) -> bool:
+    """Whether a stream leads into a pipe whose reader has gone."""
+    asked = select.poll()
+    asked.register(stream.fileno(), 0)
+    return any(events & select.POLLERR for _, events in asked.poll(0))
+
+
+def _drop_output() -> None:
+    """Write no more to stdout: when Python ends it would try again, and end with another code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -9,9 +9,7 @@ Grey pictures of floating-point numbers hold 0 (black) to 1 (white), or are refu
 """
 
 import io
-import os
 import re
-import stat
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +19,7 @@ import cv2
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from passerby import foreign
 from passerby.errors import BadInput
 
 open_picture = Image.open
@@ -71,22 +70,7 @@ def read_bytes(path: str | Path) -> bytes:
     Raises:
         BadInput: it is missing, cannot be read, is no regular file, or is larger than `MOST_BYTES`.
     """
-    try:
-        # O_NONBLOCK: to open a pipe would wait for somebody who writes to it.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                raise BadInput(f"{path}: not a regular file; a picture file was wanted")
-            data = b"" if found.st_size > MOST_BYTES else file.read(MOST_BYTES + 1)
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such file") from None
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
-        told = getattr(error, "strerror", None) or error
-        raise BadInput(f"{path}: cannot be read ({told})") from None
-    if found.st_size > MOST_BYTES or len(data) > MOST_BYTES:
-        raise BadInput(f"{path}: more than {MOST_BYTES:,} bytes, the most that a picture may have")
-    return data
+    return foreign.read_bytes(path, MOST_BYTES)
 
 
 def decoded(data: bytes, name: str | Path) -> np.ndarray:
@@ -186,7 +170,7 @@ _HUFFMAN_FRAMES = (0xC0, 0xC1, 0xC2)
 _SEQUENTIAL_FRAMES = (0xC0, 0xC1)
 _FILLING = b"".join(bytes(range(254, 0, -1)) * 8 + bytes((0xFF, 0xD0 + n % 8)) for n in range(16))
 """Some coded data, with two rounds of restart markers: at one of them a cut picture goes on."""
-_NO_DATA = (127, 128)
+_NO_DATA = {127, 128}
 """What libjpeg gives where data are missing: the middle grey, or that of an inverted CMYK."""
 
 
@@ -241,8 +225,8 @@ def _lacks_data(data: bytes, picture: Image.Image) -> bool:
     if not found.components <= frozenset[int]().union(*found.scans):
         return True
     if len(found.scans) == 1 and found.frame in _SEQUENTIAL_FRAMES:
-        corner = np.asarray(picture)[-1, -1]
-        if not np.isin(corner, _NO_DATA).all():
+        corner = picture.getpixel((picture.width - 1, picture.height - 1))
+        if not set(corner if isinstance(corner, tuple) else [corner]) <= _NO_DATA:
             return False  # nearly all pictures: the last block was there
     # Bytes 0xFF may come before a marker; the filling must not be taken for the rest of one.
     filled = data[: found.end].rstrip(b"\xff") + _FILLING + data[found.end :]

@@ -131,7 +131,7 @@ def test_an_image_that_is_a_pipe_is_not_waited_for(market: Path) -> None:
     path = market / "query" / "0001_c1s1_001051_00.jpg"
     path.unlink()
     os.mkfifo(path)
-    with pytest.raises(BadInput, match=r"001051_00\.jpg: not a regular file"):
+    with pytest.raises(BadInput, match=r"001051_00\.jpg: a pipe; a regular file was wanted"):
         index.build("city", source(market))
 
 

@@ -134,7 +134,9 @@ WATCH = Watch()
 
 def _writes(mode: Any, flags: Any) -> bool:
     wanted = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-    return bool(isinstance(flags, int) and flags & wanted)
+    if not isinstance(flags, int) or flags & os.O_TMPFILE == os.O_TMPFILE:  # it has no name
+        return False
+    return bool(flags & wanted)
 
 
 def stream(seed: int, name: str, number: int) -> Rng:
@@ -305,8 +307,12 @@ def _kind(path: Path) -> str:
 
 
 def _tree(folder: Path, case: Case) -> dict[str, tuple[Any, ...]]:
-    """Everything below a case's folder that nobody may change."""
+    """Everything below a case's folder that nobody may change.
+
+    Whoever gives a link as an output asks for the file that it leads to.
+    """
     free = {folder / part for part in ("out", "work", "temporary")} | {*case.made}
+    free |= {Path(os.path.realpath(path)) for path in case.kept}
     found: dict[str, tuple[Any, ...]] = {}
     for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if Path(parent) / name not in free]

@@ -80,7 +80,7 @@ def _embedded(folder: Path, out: Path) -> str | None:
     there = [
         p
         for p in (folder / "in" / "photos").iterdir()
-        if p.suffix in (".png", ".jpg", ".webp", ".bmp")
+        if p.suffix in (".png", ".jpg", ".webp", ".bmp") and p.is_file()
     ]
     return None if len(names) == len(there) else f"rows: {len(names)} of {len(there)} pictures"
 

@@ -7,11 +7,14 @@ import resource
 import signal
 import time
 import traceback
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import cases
+import cv2
 import psutil
+import torch
 from cases import Outcome, Target
 
 MOST_MEMORY_BYTES = 16 << 30
@@ -115,8 +118,20 @@ class Worker:
         self._process = context.Process(
             target=_serve, args=(theirs, self._connection, self.targets, self.base)
         )
-        self._process.start()
+        with _alone():
+            self._process.start()
         theirs.close()
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """OpenCV without threads of its own: in a fork, it would wait for ever for those it has."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 def _serve(
@@ -151,8 +166,4 @@ def _limit(base: Path) -> None:
     for stream in (1, 2):
         os.dup2(log, stream)
 
-    import cv2
-    import torch
-
     torch.set_num_threads(1)
-    cv2.setNumThreads(1)

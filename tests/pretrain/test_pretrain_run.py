@@ -194,7 +194,7 @@ def test_an_unfinished_run_with_other_settings_is_named_and_left(tmp_path):
     prepare(tmp_path, SHORT.model_copy(update={"temperature": 0.3, "epochs": 1}))
     code, said = run(tmp_path)
     assert code == 0, said
-    assert "else delete that folder:\n  arm.epochs: saved 4, asked 1\n" in said
+    assert "ask for what was saved:\n  arm.epochs: saved 4, asked 1\n" in said
     assert "  arm.temperature: saved 0.1, asked 0.3\n" in said
     assert checkpoints(tmp_path, "checkpoint.pt")(), "the other run's checkpoint is gone"
 
@@ -216,7 +216,7 @@ def test_an_unfinished_run_on_another_kind_of_device_is_named_and_left(tmp_path)
     code, said = run(tmp_path)
     assert code == 0, said
     assert f"pretrain@moco: not gone on from {left}, an unfinished run with another" in said
-    assert "else delete that folder:\n  device: saved 'cuda', asked 'cpu'\n" in said
+    assert "ask for what was saved:\n  device: saved 'cuda', asked 'cpu'\n" in said
     assert (left / "job.json").exists()
 
 
@@ -261,7 +261,7 @@ def test_changed_code_begins_anew_and_names_the_file(undisturbed, tmp_path, monk
     code, said = run(tmp_path / "run")
     assert code == 0, said
     assert f"pretrain@moco: not gone on from {left.parent}, an unfinished run with another" in said
-    assert "else delete that folder:\n  code: changed in pretrain/moco.py\n" in said
+    assert "ask for what was saved:\n  code: changed in pretrain/moco.py\n" in said
     assert outputs(tmp_path / "run") == undisturbed(1)
     assert left.read_bytes() == before
 

@@ -112,10 +112,7 @@ def test_a_run_says_from_which_unfinished_ones_it_does_not_go_on_and_why(tmp_pat
     (rotten / checkpoint.CONTRACT).write_bytes(b"\xff\0")
     capsys.readouterr()
     checkpoint.begin(own, {**CONTRACT, "code": {"moco.py": "2"}})
-    why = (
-        "an unfinished run with another contract; to go on from it, ask for what was saved, else "
-        "delete that folder:"
-    )
+    why = "an unfinished run with another contract; to go on from it, ask for what was saved:"
     assert capsys.readouterr().err == (
         f"train@a: not gone on from {other}, {why}\n  code: changed in moco.py\n"
         f"train@a: not gone on from {rotten}, {why}\n"

@@ -26,7 +26,9 @@ CONTRACT = "contract.json"
 
 
 def begin(folder: Path, contract: Mapping[str, Any]) -> None:
-    """Note the contract of a run in its scratch, and name the runs that it does not go on from.
+    """Note the contract of a run in its scratch, and say how those of other runs differ.
+
+    `files.scratch` has told by then what they left, and how it is removed.
 
     Args:
         folder: Scratch of the run; unfinished runs of the same stage lie beside it.
@@ -39,8 +41,7 @@ def begin(folder: Path, contract: Mapping[str, Any]) -> None:
             lines = "".join(f"\n  {line}" for line in _differences(other / CONTRACT, contract))
             say(
                 f"{folder.parent.name}: not gone on from {other}, an unfinished run with another "
-                f"contract; to go on from it, ask for what was saved, else delete that folder:"
-                f"{lines}",
+                f"contract; to go on from it, ask for what was saved:{lines}",
                 sys.stderr,
             )
     files.write_json(folder / CONTRACT, contract)
