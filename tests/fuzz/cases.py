@@ -107,6 +107,8 @@ class Watch:
             return
         if event == "os.mkdir" and os.path.isdir(arguments[0]):
             return  # asked for in case it is not there
+        if event == "open" and isinstance(arguments[0], str) and os.path.isdir(arguments[0]):
+            return  # a file without a name, `O_TMPFILE`
         paths = arguments[:2] if event in ("os.rename", "os.link") else arguments[:1]
         beside = arguments[1] if event in ("os.remove", "os.rmdir") else -1
         # A name may be relative to an open folder, of which there is the descriptor.
@@ -134,9 +136,7 @@ WATCH = Watch()
 
 def _writes(mode: Any, flags: Any) -> bool:
     wanted = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-    if not isinstance(flags, int) or flags & os.O_TMPFILE == os.O_TMPFILE:  # it has no name
-        return False
-    return bool(flags & wanted)
+    return bool(isinstance(flags, int) and flags & wanted)
 
 
 def stream(seed: int, name: str, number: int) -> Rng:
