@@ -29,6 +29,8 @@ import targets  # noqa: E402
 from cases import Outcome, Target  # noqa: E402
 from worker import Worker  # noqa: E402
 
+from passerby.progress import Progress  # noqa: E402
+
 COUNT, DEADLINE_S, LEAST = 2000, 20.0, 2
 
 
@@ -111,12 +113,15 @@ def fuzz(
     with tempfile.TemporaryDirectory(prefix="fuzz-") as base:
         worker = Worker(chosen, Path(base), deadline_s)
         try:
-            for name, number in _by_turns(chosen, count):
-                begin = time.monotonic()
-                if number >= LEAST and begin > end:
-                    break
-                found = worker.run(name, seed, number)
-                tallies[name].add(number, found, time.monotonic() - begin)
+            with Progress("fuzz", count * len(chosen), "cases") as progress:
+                for name, number in _by_turns(chosen, count):
+                    begin = time.monotonic()
+                    if number >= LEAST and begin > end:
+                        progress.leave_out("out of time", count * len(chosen) - progress.done)
+                        break
+                    found = worker.run(name, seed, number)
+                    tallies[name].add(number, found, time.monotonic() - begin)
+                    progress.step(note=f"{sum(t.failed for t in tallies.values())} failed")
         finally:
             worker.stop()
     return tallies
