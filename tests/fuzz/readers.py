@@ -13,6 +13,7 @@ from PIL import Image
 
 Read = Callable[[Path, Path], Any]
 """From the folder of the input and the file that was damaged."""
+MOST_TEXT_BYTES = 1 << 20
 WHOLE, NODE, ODD = 0.03, 0.15, 0.5
 """Shares of the cases, summed up: whole input, no ordinary file, odd input made on purpose."""
 
@@ -74,7 +75,8 @@ def spoil(path: Path, outside: Path, rng: Rng, odd: Callable[..., Any] | None, t
         else:
             damaging.replace(path, odd(rng))
         return odd.__name__
-    made, what = (damaging.damaged_text if text else damaging.damaged)(data, rng)
+    as_text = text and len(data) <= MOST_TEXT_BYTES
+    made, what = (damaging.damaged_text if as_text else damaging.damaged)(data, rng)
     damaging.replace(path, made)
     return what
 
