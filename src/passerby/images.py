@@ -130,8 +130,7 @@ def _told(error: Exception) -> str:
     """One line of what Pillow says, without the address of the buffer that it was given."""
     if isinstance(error, UnidentifiedImageError):
         return "cannot identify image file"
-    lines = str(error).splitlines()
-    return lines[0].strip() if lines else type(error).__name__
+    return foreign.first_line(error)
 
 
 def _eight_bits(picture: Image.Image, name: str | Path) -> Image.Image:

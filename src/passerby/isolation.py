@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from passerby import parallel
+from passerby.foreign import first_line
 
 MOST_CPU_S = 120
 """Of one trial, the start of the library included."""
@@ -108,19 +109,6 @@ def _ending(number: int) -> str:
         return f"it took more than {MOST_CPU_S} s of processor time"
     name = signal.Signals(number).name
     return f"the library crashed over it: {name}"
-
-
-def first_line(error: Exception) -> str:
-    """What a library says, less the details that it adds over many lines; fit for a terminal.
-
-    Example:
-        >>> first_line(ValueError("no layer \\x1b[2J\\nat line 5"))
-        'no layer ?[2J'
-    """
-    said = next(iter(str(error).splitlines()), "").strip() or type(error).__name__
-    if len(said) > 400:  # where in the library comes first, what it is about comes last
-        said = f"{said[:100]} ... {said[-300:]}"
-    return "".join(letter if letter.isprintable() else "?" for letter in said)
 
 
 def main(read: str, path: str, folder: str, times: str, most_cpu_s: str) -> None:

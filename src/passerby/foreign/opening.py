@@ -9,9 +9,12 @@ from io import BufferedReader
 from pathlib import Path
 
 from passerby.errors import BadInput, PasserbyError
+from passerby.text import line
 
-MOST_WORDS = 200
+MOST_WORDS = 400
 """Characters of a library's message that are passed on."""
+MOST_OF_PATH = 500
+"""Characters of a path that are shown."""
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -140,27 +143,26 @@ def _not_wanted(path: str | Path, wanted: str, error: BaseException, advice: str
 
 
 def first_line(error: BaseException) -> str:
-    """What a library says: one line, printable and not long.
+    r"""What a library says: one line, printable and not long.
 
     Example:
-        >>> first_line(ValueError("bad" + chr(27) + "[2J\\nand more")), first_line(EOFError())
-        ('bad?[2J', 'EOFError')
+        >>> first_line(ValueError("bad \x1b[2J\nand more")), first_line(EOFError())
+        ('bad \\x1b[2J', 'EOFError')
     """
     try:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        lines = [part.strip() for part in str(error).splitlines() if part.strip()]
     except Exception:  # a message can be made when it is asked for, and fail itself
         lines = []
-    return _printable(lines[0] if lines else type(error).__name__, MOST_WORDS)
+    said = line(lines[0] if lines else type(error).__name__)
+    if len(said) > MOST_WORDS:  # where in the library comes first, what it is about comes last
+        said = f"{said[:100]} ... {said[-300:]}"
+    return said
 
 
 def named(path: str | Path) -> str:
     """A path as messages show it: printable, and shortened where no disk could hold the name."""
-    return _printable(str(path), 500)
-
-
-def _printable(text: str, most: int) -> str:
-    plain = "".join(character if character.isprintable() else "?" for character in text)
-    return plain if len(plain) <= most else f"{plain[: most - 3]}..."
+    shown = line(path)
+    return shown if len(shown) <= MOST_OF_PATH else f"{shown[: MOST_OF_PATH - 3]}..."
 
 
 def _require_regular(path: str | Path, found: os.stat_result, most_bytes: int | None) -> None:

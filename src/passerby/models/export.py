@@ -24,7 +24,8 @@ from torch import Tensor, nn
 
 from passerby import files, places, seeds
 from passerby.errors import BadInput, listing
-from passerby.isolation import Run, first_line
+from passerby.foreign import first_line
+from passerby.isolation import Run
 from passerby.models import artifact, networks, onnx_run, trial
 from passerby.models.artifact import Interpolation, ModelCard
 from passerby.models.networks import ReidNet

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from passerby.errors import BadInput
-from passerby.isolation import first_line
+from passerby.foreign import first_line
 from passerby.models import artifact, backbones, onnx_run, transfer, trial
 from passerby.models.artifact import ModelCard
 

@@ -18,6 +18,7 @@ import torch
 from passerby import files, sealed
 from passerby.contract import differences
 from passerby.errors import BadInput
+from passerby.foreign import first_line
 from passerby.sealed import Damaged
 from passerby.text import say
 
@@ -108,6 +109,7 @@ def _read(path: str | Path) -> dict[str, Any]:
     try:
         found = torch.load(content, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInput(f"{path}: not a checkpoint ({why}); delete it to begin anew") from None
+        raise BadInput(
+            f"{path}: not a checkpoint ({first_line(error)}); delete it to begin anew"
+        ) from None
     return found if isinstance(found, dict) else {}

@@ -15,6 +15,8 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
+from passerby.foreign import first_line
+
 
 @cache
 def is_available() -> bool:
@@ -28,7 +30,7 @@ def is_available() -> bool:
     try:
         _ = import_module("triton.runtime").driver.active.utils  # it is built here
     except Exception as error:  # of the compiler, the linker, the driver
-        why = next(iter(str(error).splitlines()), type(error).__name__)
+        why = first_line(error)
         warnings.warn(
             f"Triton cannot launch kernels here ({why}): slower operations of torch are used in "
             "their place; install gcc and the header files of this Python",
