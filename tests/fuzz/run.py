@@ -121,7 +121,11 @@ def fuzz(
                         break
                     found = worker.run(name, seed, number)
                     tallies[name].add(number, found, time.monotonic() - begin)
+                    if found.state == "failed":  # the report comes much later
+                        print(f"\nFAILED {name}, case {number}: {found.kind}", file=sys.stderr)
                     progress.step(note=f"{sum(t.failed for t in tallies.values())} failed")
+        except KeyboardInterrupt:
+            print("stopped; this is what was done", file=sys.stderr)
         finally:
             worker.stop()
     return tallies
