@@ -243,7 +243,7 @@ def _target(
             lambda: _called(folder / verb.here, [*name.split(), *line]),
             lambda _: verb.check(folder, made),
             reset,
-            tuple(folder / "in" / path for path in verb.made),
+            _may_make(folder, verb),
             kept,
         )
 
@@ -254,10 +254,15 @@ def _target(
             f"passerby {name} {' '.join(line)}"[:500],
             lambda: _called(folder / verb.here, [*name.split(), *line]),
             lambda _: verb.check(folder, made),
-            made=tuple(folder / "in" / path for path in verb.made),
+            made=_may_make(folder, verb),
         )
 
     return Target(f"option {shown}", (shown,), verb.make, begin, whole)
+
+
+def _may_make(folder: Path, verb: Verb) -> tuple[Path, ...]:
+    """What a verb may write outside of `out` and `work`: `-x` is an odd name for an output."""
+    return (*(folder / "in" / path for path in verb.made), folder / verb.here / "-x")
 
 
 def _made(folder: Path, verb: Verb) -> Path:
