@@ -18,6 +18,8 @@ SEARCHES = (
     "strangers are accepted: take the distance of an FPIR for it, at the size of your gallery."
 )
 """What stands wherever thresholds are printed."""
+NOT_SURE = f"* from fewer than {FEW_ERRORS} errors of impostors: not sure"
+"""What stands wherever a rate from so few is marked."""
 Point = tuple[float, float]
 """A rate, and the threshold that gives it."""
 
@@ -224,7 +226,7 @@ class Result:
             lines.append(f"TPIR at FPIR {fpir:g}: {told}")
             few |= bool(mark)
         if few:
-            lines.append(f"* from fewer than {FEW_ERRORS} errors of impostors: not sure")
+            lines.append(NOT_SURE)
         return [*lines, SEARCHES] if lines else []
 
     def _span(self, name: str, key: float | None = None) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 from passerby.evaluation import digits
 from passerby.evaluation.identification import Searches
 from passerby.evaluation.intervals import drawn_weights, spans
-from passerby.evaluation.result import SEARCHES, Result
+from passerby.evaluation.result import NOT_SURE, SEARCHES, Result
 from passerby.evaluation.verification import FEW_ERRORS, NOTHING_ACCEPTED
 from passerby.evaluation.weights import Units
 
@@ -83,7 +83,7 @@ def lines(chosen: dict[str, Any]) -> list[str]:
             "collapsed: the features are nearly all alike; look at the model that gave them"
         )
     if any("few_errors" in row for row in _all_rows(chosen)):
-        told.append(f"* from fewer than {FEW_ERRORS} errors of impostors: not sure")
+        told.append(NOT_SURE)
     return [*told, SEARCHES]
 
 
