@@ -131,7 +131,7 @@ def test_table_says_what_was_left_out() -> None:
     text = evaluate(**drawn(6), fars=(1e-5,)).table()
     assert "junk left out" in text
     assert "TAR at FAR 1e-05: too few pairs" in text
-    assert "TPIR at FPIR 1e-05: too few pairs" in text
+    assert "TPIR at FPIR 1e-05: too few queries" in text
 
 
 def test_table_says_what_a_threshold_of_pairs_does_in_a_search_and_which_rates_are_not_sure() -> (

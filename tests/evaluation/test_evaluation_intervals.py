@@ -198,3 +198,19 @@ def test_where_one_person_alone_has_a_match_draws_without_that_person_are_drawn_
     spread = found(distances.reshape(people, -1), pairs, draws=1)
     assert spread.draws == 1
     assert spread.map[0] == spread.map[1] == pytest.approx(1 / (people + 1))
+
+
+@pytest.mark.parametrize("people", range(2, 5))
+def test_draws_of_one_person_alone_have_no_impostors_and_are_drawn_again(people: int) -> None:
+    person = np.arange(1, people + 1)
+    pairs = checked(person, person, np.ones(people, int), np.full(people, 2))
+    # Everybody looks like somebody else: the only TAR is 0, and the only FAR of all distances 1.
+    distances = np.where(np.eye(people, dtype=bool), 2.0, 1.0).astype(np.float32)
+    ranking, measured = (
+        rank(plain.blocks(distances), pairs),
+        verify(plain.blocks(distances), pairs, ()),
+    )
+    assert intervals(pairs, ranking, measured, (1,), (0.99,), 200).tar[0.99] == (0.0, 0.0)
+    units = weights.Units.of(pairs)
+    drawn = np.concatenate([*intervals_module.drawn_weights(pairs, ranking, 200, 1)])
+    assert (units.pairs(drawn) > 0).all()

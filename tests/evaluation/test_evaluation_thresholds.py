@@ -118,3 +118,35 @@ def test_a_table_that_was_stored_before_can_still_be_told() -> None:
         "FAR 0.01: accept at 0.3125 and below; TAR 50.00% there",
         SEARCHES,
     ]
+
+
+def test_where_no_match_can_be_accepted_the_lines_name_no_distance() -> None:
+    people = np.arange(1, 61)
+    given = np.random.default_rng(1).normal(size=(60, 8))
+    cameras = np.ones(60, int)
+    opposite = evaluate(given, -given, people, people, cameras, cameras + 1)
+    lines = thresholds.lines(thresholds.table(opposite, "who"))
+    assert (
+        "FAR 0.01: no distance, for no match is accepted at this rate; TAR 0.00% there" in lines[1]
+    )
+    assert "search of 60: no distance, for no match is accepted at this rate; TPIR" in lines[2]
+    assert not any("-1.0" in line for line in [*lines, *opposite.table().splitlines()])
+
+
+def test_a_set_that_is_too_small_for_any_rate_says_so() -> None:
+    three = np.arange(1, 4), np.arange(1, 4), [1, 1, 1], [2, 2, 2]
+    lines = thresholds.lines(thresholds.table(evaluate(np.eye(3), np.eye(3), *three), "three"))
+    assert lines == [
+        "no FAR can be measured: too few impostor pairs (6)",
+        "no FPIR can be measured: too few queries (3)",
+        SEARCHES,
+    ]
+
+
+def test_thresholds_of_features_that_are_nearly_all_alike_say_so() -> None:
+    given = 1 + 1e-5 * features()
+    alike = evaluate(given, given, PEOPLE, PEOPLE, CAMERAS, CAMERAS)
+    table = thresholds.table(alike, "who")
+    assert table["collapsed"] is True
+    assert any(line.startswith("collapsed: ") for line in thresholds.lines(table))
+    assert "collapsed" not in thresholds.table(found(), "who")

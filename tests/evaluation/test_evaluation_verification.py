@@ -104,6 +104,21 @@ def test_the_figures_do_not_depend_on_how_large_distances_are(scale: float) -> N
     assert found.impostors == len(impostor)
 
 
+@pytest.mark.parametrize("ties", [False, True])
+def test_distances_that_differ_by_less_than_a_bin_are_told_apart(ties: bool) -> None:
+    near, far = drawn(0, ties)
+    genuine, impostor = (np.float32(1024) + np.float32(0.01) * part for part in (near, far))
+    assert len(np.unique(bin_of(np.r_[genuine, impostor]))) == 1
+    labels = np.r_[np.ones(len(genuine)), np.zeros(len(impostor))]
+    found = verified(genuine, impostor)
+    wanted = roc_auc_score(labels, -np.r_[genuine, impostor].astype(float))
+    assert wanted > 0.97
+    assert found.area_under_curve() == pytest.approx(wanted, abs=1e-9)
+    assert found.equal_error_rate() == pytest.approx(
+        verified(near, far).equal_error_rate(), abs=0.01
+    )
+
+
 def test_a_given_threshold_tells_its_rate_and_its_errors() -> None:
     genuine, impostor = drawn(5)
     found = verified(genuine, impostor)

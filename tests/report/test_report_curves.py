@@ -5,6 +5,7 @@ import pytest
 from evaluated_samples import evaluated
 from matplotlib.axes import Axes
 
+from passerby.evaluation.result import NOT_SURE
 from passerby.report import curves
 
 
@@ -24,7 +25,7 @@ def test_the_roc_has_each_named_far_with_its_interval() -> None:
     assert result.intervals is not None
     low, high = result.intervals.tar[5e-2] or (-1, -1)
     rate, _ = result.verification.true_accept_rate(5e-2) or (-1, -1)
-    text = f"TAR at FAR 5 %: {100 * rate:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+    text = f"TAR at FAR 5 %: {100 * rate:.1f} % [{100 * low:.1f}, {100 * high:.1f}] *"
     assert marks(axes, "TAR at FAR 5 %") == {text: (5e-2, rate)}
     bars = [bar.get_segments()[0][:, 1] for bar in axes.collections]
     assert len(bars) == 2
@@ -70,10 +71,10 @@ def test_distances_have_a_line_at_the_threshold_of_each_far() -> None:
     result = evaluated().result
     (axes,) = curves.distances(result).axes
     lines = {str(line.get_label()): line for line in axes.get_lines()}
-    for far, name in ((5e-2, "5 %"), (2e-1, "20 %")):
+    for far, name, mark in ((5e-2, "5 %", " *"), (2e-1, "20 %", "")):
         at = curves.threshold(result, far)
         assert at == (result.verification.true_accept_rate(far) or (0, None))[1]
-        text = f"threshold at FAR {name} of pairs: {at:.4g}"
+        text = f"threshold at FAR {name} of pairs: {at:.4g}{mark}"
         assert list(lines[text].get_xdata()) == [at, at]
     looks = {(str(line.get_linestyle()), line.get_marker()) for line in axes.get_lines()}
     assert len(looks) == 4  # both kinds of pairs and both thresholds, without colour
@@ -84,3 +85,14 @@ def test_shares_of_both_kinds_are_drawn_whole() -> None:
     (axes,) = curves.distances(evaluated().result).axes
     for line in axes.get_lines()[:2]:
         assert np.sum(line.get_ydata()) == pytest.approx(1)
+
+
+def test_rates_from_fewer_than_thirty_errors_are_marked_and_the_mark_is_explained() -> None:
+    result = evaluated(fars=(5e-2, 2e-1)).result
+    assert (result.impostor_errors(5e-2) or 0) < 30 <= (result.impostor_errors(2e-1) or 0)
+    for figure, begin in ((curves.roc(result), "TAR"), (curves.distances(result), "threshold")):
+        texts = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert [text.endswith(" *") for text in texts if text.startswith(begin)] == [True, False]
+        assert figure.legends[0].get_title().get_text() == NOT_SURE
+    sure = curves.roc(evaluated(fars=(2e-1,)).result)
+    assert "not sure" not in sure.legends[0].get_title().get_text()

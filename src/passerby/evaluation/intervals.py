@@ -114,8 +114,8 @@ def intervals(
 def drawn_weights(pairs: Pairs, ranking: Ranking, draws: int, width: int) -> Iterator[np.ndarray]:
     """How often each unit is drawn, in batches of draws: `(b, U)`.
 
-    Of few people it may happen that none with a match is drawn, so that there is no figure. Then
-    people are drawn again.
+    Of few people it may happen that none with a match is drawn, or one person alone and so no pair
+    of two people: then there is no figure, and people are drawn again.
 
     Args:
         pairs: Labels of all pairs, without junk.
@@ -133,7 +133,7 @@ def drawn_weights(pairs: Pairs, ranking: Ranking, draws: int, width: int) -> Ite
         batch: list[np.ndarray] = []
         while len(batch) < min(size, draws - start):
             weight = units.drawn(rng)
-            if weight[matched].any():
+            if weight[matched].any() and units.pairs(weight[None]).any():
                 batch.append(weight)
         yield np.stack(batch)
 

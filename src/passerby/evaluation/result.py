@@ -10,7 +10,7 @@ from passerby.evaluation.identification import identification_rate
 from passerby.evaluation.intervals import Interval, Intervals
 from passerby.evaluation.pairs import Pairs
 from passerby.evaluation.ranking import Ranking
-from passerby.evaluation.verification import FEW_ERRORS, Verification
+from passerby.evaluation.verification import FEW_ERRORS, NOTHING_ACCEPTED, Verification
 
 CURVE_RANKS = 50
 SEARCHES = (
@@ -18,6 +18,8 @@ SEARCHES = (
     "strangers are accepted: take the distance of an FPIR for it, at the size of your gallery."
 )
 """What stands wherever thresholds are printed."""
+NOT_SURE = f"* from fewer than {FEW_ERRORS} errors of impostors: not sure"
+"""What stands wherever a rate from so few is marked."""
 Point = tuple[float, float]
 """A rate, and the threshold that gives it."""
 
@@ -212,16 +214,19 @@ class Result:
                 if accepted is None
                 else (f"; {accepted:.2%} of strangers accepted in a search of {gallery:,}")
             )
-            lines.append(f"TAR at FAR {far:g}: {_told(point, self._span('tar', far), mark, more)}")
+            lines.append(
+                f"TAR at FAR {far:g}: {_told('pairs', point, self._span('tar', far), mark, more)}"
+            )
             few |= bool(mark)
         for fpir in self.fars:
             point, errors = self.identification_rate(fpir), self.stranger_errors(fpir)
             mark = _few(errors)
-            told = _told(point, self._span("tpir", fpir), mark, f"; in a search of {gallery:,}")
+            more, span = f"; in a search of {gallery:,}", self._span("tpir", fpir)
+            told = _told("queries", point, span, mark, more)
             lines.append(f"TPIR at FPIR {fpir:g}: {told}")
             few |= bool(mark)
         if few:
-            lines.append(f"* from fewer than {FEW_ERRORS} errors of impostors: not sure")
+            lines.append(NOT_SURE)
         return [*lines, SEARCHES] if lines else []
 
     def _span(self, name: str, key: float | None = None) -> str:
@@ -233,9 +238,11 @@ class Result:
         return f" [{span[0]:.2%}, {span[1]:.2%}]" if span else ""
 
 
-def _told(point: Point | None, span: str, mark: str, more: str) -> str:
+def _told(what: str, point: Point | None, span: str, mark: str, more: str) -> str:
     if point is None:
-        return "too few pairs"
+        return f"too few {what}"
+    if point[1] == NOTHING_ACCEPTED:
+        return f"{point[0]:.2%}{span}{mark} (no distance: no match is accepted at this rate)"
     return f"{point[0]:.2%}{span}{mark} (distance <= {digits.threshold(point[1])}{more})"
 
 

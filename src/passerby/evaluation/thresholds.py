@@ -18,8 +18,8 @@ import numpy as np
 from passerby.evaluation import digits
 from passerby.evaluation.identification import Searches
 from passerby.evaluation.intervals import drawn_weights, spans
-from passerby.evaluation.result import SEARCHES, Result
-from passerby.evaluation.verification import FEW_ERRORS
+from passerby.evaluation.result import NOT_SURE, SEARCHES, Result
+from passerby.evaluation.verification import FEW_ERRORS, NOTHING_ACCEPTED
 from passerby.evaluation.weights import Units
 
 SIZES = (100, 1_000, 10_000, 100_000)
@@ -36,11 +36,14 @@ def table(found: Result, chosen_on: str) -> dict[str, Any]:
 
     Returns:
         Plain values. FARs of less than one impostor pair and FPIRs of less than one query are left
-        out: they cannot be measured. Rows from fewer than 30 errors have `few_errors`.
+        out: they cannot be measured. Rows from fewer than 30 errors have `few_errors`; a table of
+        features that are nearly all alike has `collapsed`.
     """
     counts = {key: found.counts[key] for key in ("queries", "genuine_pairs", "impostor_pairs")}
+    collapsed = {"collapsed": True} if found.collapsed else {}
     return {
         "chosen_on": chosen_on,
+        **collapsed,
         **counts,
         "at_far": {f"{far:g}": row for far, row in _at_fars(found)},
         "at_fpir": _at_fpirs(found),
@@ -54,7 +57,7 @@ def lines(chosen: dict[str, Any]) -> list[str]:
         chosen: What `table` gave; also without `at_fpir`, as it was stored before.
     """
     told = [
-        f"FAR {far}: accept at {row['distance']} and below; TAR {row['tar']:.2%} there"
+        f"FAR {far}: {_accept(row)}; TAR {row['tar']:.2%} there"
         + (
             f", and {row['fpir']:.2%} of strangers in a search of {row['gallery']:,}"
             if "fpir" in row
@@ -64,13 +67,23 @@ def lines(chosen: dict[str, Any]) -> list[str]:
         for far, row in chosen["at_far"].items()
     ]
     told += [
-        f"FPIR {fpir} in a search of {int(size):,}: accept at {row['distance']} and below; "
-        f"TPIR {row['tpir']:.2%} there{_mark(row)}"
+        f"FPIR {fpir} in a search of {int(size):,}: {_accept(row)}; TPIR {row['tpir']:.2%} there"
+        + _mark(row)
         for size, rows in chosen.get("at_fpir", {}).items()
         for fpir, row in rows.items()
     ]
+    if not chosen["at_far"]:
+        told.append(
+            f"no FAR can be measured: too few impostor pairs ({chosen['impostor_pairs']:,})"
+        )
+    if not chosen.get("at_fpir", True):
+        told.append(f"no FPIR can be measured: too few queries ({chosen['queries']:,})")
+    if "collapsed" in chosen:
+        told.append(
+            "collapsed: the features are nearly all alike; look at the model that gave them"
+        )
     if any("few_errors" in row for row in _all_rows(chosen)):
-        told.append(f"* from fewer than {FEW_ERRORS} errors of impostors: not sure")
+        told.append(NOT_SURE)
     return [*told, SEARCHES]
 
 
@@ -78,6 +91,12 @@ def _all_rows(chosen: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield from chosen["at_far"].values()
     for rows in chosen.get("at_fpir", {}).values():
         yield from rows.values()
+
+
+def _accept(row: dict[str, Any]) -> str:
+    if row["distance"] == NOTHING_ACCEPTED:
+        return "no distance, for no match is accepted at this rate"
+    return f"accept at {row['distance']} and below"
 
 
 def _mark(row: dict[str, Any]) -> str:

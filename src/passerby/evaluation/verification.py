@@ -10,7 +10,8 @@ others are counted in bins that are a 16,384th of the distance wide, whatever th
 hangs on all pairs, AUC and EER and the rest of the curve, is therefore not exact: pairs in one bin
 count as equally near. A genuine pair and an impostor pair in one bin may move AUC by half of one
 over the product of the numbers of both kinds: it was right to 3e-6 with 200 genuine pairs, and may
-be off by 1e-3 in a set of a few dozen pairs.
+be off by 1e-3 in a set of a few dozen pairs. Where distances are so much alike that bins tell too
+little (`MOST_SHARED`), AUC and EER take the pairs one by one, if all are kept.
 """
 
 from collections.abc import Iterable, Sequence
@@ -32,6 +33,9 @@ confidence (the rule of thirty, G. Doddington et al., Speech Communication 31, 2
 HISTOGRAM_BINS = 100
 LOST_BITS = 9
 """A bin holds the float32 that differ in these last bits alone: 2^14 bins to each power of two."""
+MOST_SHARED = 0.01
+"""Of all genuine with all impostor pairs, the share that may lie in one bin: AUC is right to half
+of it."""
 _INFINITE = int(np.array(np.inf, np.float32).view(np.uint32) >> LOST_BITS)
 """The bin after the last: what is infinitely far apart counts for nothing."""
 KEPT_AT_LEAST = 1 << 20
@@ -138,15 +142,28 @@ class Verification:
         return self.spread.cumsum()
 
     def corners(self) -> tuple[np.ndarray, np.ndarray]:
-        """FAR and TAR at the end of each bin that holds a pair, from 0 to 1: `(n,)` both."""
-        of_genuine = bin_of(self.genuine)
-        held = np.union1d(of_genuine, self.bins)
+        """FAR and TAR at the end of each bin that holds a pair, from 0 to 1: `(n,)` both.
+
+        At each distance instead, where bins tell too little and all impostor pairs are known.
+        """
+        of_genuine, bins, spread = bin_of(self.genuine), self.bins, self.spread
+        if len(self.nearest) == self.impostors and self._shared() > MOST_SHARED:
+            bins, spread = np.unique(self.nearest, return_counts=True)
+            of_genuine = self.genuine
+        held = np.union1d(of_genuine, bins)
         genuine = np.bincount(held.searchsorted(of_genuine), minlength=len(held))
         impostor = np.zeros(len(held), np.int64)
-        impostor[held.searchsorted(self.bins)] = self.spread
+        impostor[held.searchsorted(bins)] = spread
         far = np.cumsum(impostor) / self.impostors
         tar = np.cumsum(genuine) / len(self.genuine)
         return np.concatenate([[0.0], far]), np.concatenate([[0.0], tar])
+
+    def _shared(self) -> float:
+        """Of all genuine with all impostor pairs, the share that lies in one bin."""
+        of_genuine = bin_of(self.genuine)
+        place = self.bins.searchsorted(of_genuine).clip(max=len(self.bins) - 1)
+        beside = self.spread[place][self.bins[place] == of_genuine].sum()
+        return float(beside / (len(self.genuine) * self.impostors))
 
     def area_under_curve(self) -> float:
         """Chance that a genuine pair is nearer than an impostor pair; in one bin, half of it."""

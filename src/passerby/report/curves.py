@@ -1,11 +1,13 @@
 """The curves of one model on one set: ROC with intervals, CMC, distances with thresholds."""
 
+from collections.abc import Iterable
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from passerby.evaluation.intervals import Interval
-from passerby.evaluation.result import Result
-from passerby.evaluation.verification import NOTHING_ACCEPTED
+from passerby.evaluation.result import NOT_SURE, Result
+from passerby.evaluation.verification import FEW_ERRORS, NOTHING_ACCEPTED
 from passerby.report import panels, style
 from passerby.report.rows import percent_text
 
@@ -26,9 +28,10 @@ def roc(result: Result, title: str = "") -> Figure:
     rates = {far: point[0] for far, point in points.items() if point}
     for number, (far, rate) in enumerate(rates.items()):
         span = result.intervals.tar[far] if result.intervals else None
-        _mark(axes, far, rate, span, f"TAR at FAR {percent_text(far)}", number)
+        text = f"TAR at FAR {percent_text(far)}"
+        _mark(axes, far, rate, span, text, number, few_errors(result, far))
     panels.roc(axes, min([curve.fpr[0], *rates]) / 1.5)
-    return _with_legend(figure, axes, result)
+    return _with_legend(figure, axes, result, rates)
 
 
 def cmc(result: Result, title: str = "") -> Figure:
@@ -51,11 +54,12 @@ def distances(result: Result, title: str = "") -> Figure:
     kinds = {"genuine": found.genuine, "impostor": found.impostor}
     panels.distances(axes, {kind: (found.distance, share) for kind, share in kinds.items()})
     axes.set_xlabel(f"{result.distance} distance")
-    for number, far in enumerate(result.fars):
-        at = threshold(result, far)
-        if at is not None:
-            _mark_threshold(axes, at, threshold_text(far, at), number)
-    style.legend_below(figure, axes, columns=1)
+    points = {far: threshold(result, far) for far in result.fars}
+    known = {far: at for far, at in points.items() if at is not None}
+    for far, at in known.items():
+        text = threshold_text(far, at) + few_errors(result, far)
+        _mark_threshold(axes, at, text, result.fars.index(far))
+    style.legend_below(figure, axes, columns=1, title=_not_sure(result, known))
     return figure
 
 
@@ -63,6 +67,17 @@ def threshold(result: Result, far: float) -> float | None:
     """The distance up to which pairs are accepted at a FAR; `None` where no genuine pair is."""
     point = result.verification.true_accept_rate(far)
     return point[1] if point and point[1] > NOTHING_ACCEPTED else None
+
+
+def few_errors(result: Result, far: float) -> str:
+    """The mark of a rate from too few errors of impostors; empty for others."""
+    errors = result.impostor_errors(far)
+    return " *" if errors is not None and errors < FEW_ERRORS else ""
+
+
+def _not_sure(result: Result, fars: Iterable[float]) -> str | None:
+    """What the mark means, where one of these FARs has it."""
+    return NOT_SURE if any(few_errors(result, far) for far in fars) else None
 
 
 def threshold_text(far: float, at: float) -> str:
@@ -82,20 +97,23 @@ def panel(title: str) -> tuple[Figure, Axes]:
     return figure, grid[0][0]
 
 
-def _with_legend(figure: Figure, axes: Axes, result: Result) -> Figure:
+def _with_legend(figure: Figure, axes: Axes, result: Result, fars: Iterable[float] = ()) -> Figure:
     told = "bars and brackets: 95 % intervals, people drawn anew" if result.intervals else None
-    style.legend_below(figure, axes, columns=1, title=told)
+    lines = [line for line in (told, _not_sure(result, fars)) if line]
+    style.legend_below(figure, axes, columns=1, title="\n".join(lines) or None)
     return figure
 
 
-def _mark(axes: Axes, x: float, y: float, span: Interval | None, text: str, number: int) -> None:
+def _mark(
+    axes: Axes, x: float, y: float, span: Interval | None, text: str, number: int, few: str = ""
+) -> None:
     """A figure as a mark on its curve, with its interval as a bar; both in the legend."""
     between = f" [{100 * span[0]:.1f}, {100 * span[1]:.1f}]" if span else ""
     bar = [[max(y - span[0], 0)], [max(span[1] - y, 0)]] if span else None
     axes.errorbar(
         x, y, yerr=bar, color="black", marker=style.look(number).marker, markerfacecolor="white",
         linestyle="none", capsize=3, elinewidth=1, zorder=3, clip_on=False,
-        label=f"{text}: {style.percent(y)}{between}",
+        label=f"{text}: {style.percent(y)}{between}{few}",
     )  # fmt: skip
 
 

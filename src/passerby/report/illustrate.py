@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from passerby import files
 from passerby.datasets.index import Benchmark
 from passerby.evaluation import Result
+from passerby.evaluation.result import NOT_SURE
 from passerby.report import (
     curves,
     embedding_map,
@@ -106,7 +107,8 @@ def _figures(shown: Evaluated) -> Iterator[tuple[str, Figure]]:
 def _distances(shown: Evaluated, query: int) -> Figure:
     """The distances of one query, with the threshold at `FAR` where there is one."""
     at = curves.threshold(shown.result, FAR)
-    threshold = None if at is None else (at, curves.threshold_text(FAR, at))
+    few = f" *\n{NOT_SURE}" if curves.few_errors(shown.result, FAR) else ""
+    threshold = None if at is None else (at, curves.threshold_text(FAR, at) + few)
     average_precision, _ = shown.standing(query)
     title = f"{shown.title}\nquery {query}, AP {style.percent(average_precision)}"
     (ranked_list,) = shown.lists([query])

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from passerby.evaluation.verification import FEW_ERRORS
+from passerby.evaluation.result import NOT_SURE
 from passerby.report.headline import never_seen, signed
 from passerby.report.outcomes import Outcome
 from passerby.report.published import FEW_LABELS, FEW_LABELS_HEAD, REPORT_003
@@ -87,7 +87,7 @@ def verified(table: Sequence[Row], params: Params, set_name: str) -> Table:
     head = (*_head(params), *(column.title for column in shown))
     caption = _caption(table, params, set_name)
     if any(row.few_errors(column, set_name) for row in table for column in shown):
-        caption += f"; * from fewer than {FEW_ERRORS} errors of impostors: not sure"
+        caption += f"; {NOT_SURE}"
     return Table(caption, head, lines)
 
 
