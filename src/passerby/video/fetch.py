@@ -57,9 +57,13 @@ class Access:
 
     def without_secrets(self, text: str) -> str:
         """A message of others, less the secrets that it may quote."""
-        for value in self.secrets.values():
+        return addresses.masked(self.hidden(text))
+
+    def hidden(self, text: str) -> str:
+        """A text, less the values of the environment variables, the longest first."""
+        for value in sorted(self.secrets.values(), key=len, reverse=True):
             text = text.replace(value, "***").replace(quote(value, safe=""), "***")
-        return addresses.masked(text)
+        return text
 
 
 def secrets(template: str) -> dict[str, str]:
@@ -145,7 +149,7 @@ def fetch(section: Videos, entry: Entry, access: Access, into: Path) -> Row:
         words = access.without_secrets(str(error))
         raise BadInput(f"videos.url_template: {template}: {words}") from None
     except yt_dlp.utils.YoutubeDLError as error:
-        state, reason = faults.classify(error)
+        state, reason = faults.classify(error, access.hidden)
         return Row(entry.name, state, reason=access.without_secrets(reason))
     most = int(section.max_size_mb * 1e6)
     if not saved or arriving.stat().st_size > most:
