@@ -136,9 +136,29 @@ def test_a_secret_that_a_message_would_quote_in_part_is_not_shown(
     assert "s3cr3t" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("template", "id"),
+    [
+        ("http://[{env[STREET_TOKEN]}]/{id}", "a"),
+        ("http://{id}.invalid/", "x" * 64),
+        ("http://{id}.invalid/", "a..b"),
+        ("http://\u2100.invalid/{id}", "a"),
+        ("http://127.0.0.1/{id}#__youtubedl_smuggle=x", "a"),
+    ],
+)
+def test_an_address_that_is_none_is_a_fault_of_its_video(
+    template: str, id: str, host: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREET_TOKEN", "S3cr3t")
+    with pytest.raises(BadInput, match="1 unreadable: yt-dlp cannot read the address") as error:
+        download(host.of([id], url_template=template), "v", "v.tsv")
+    assert "s3cr3t" not in str(error.value).lower()
+
+
 def test_a_secret_that_begins_as_another_is_hidden_whole() -> None:
     access = fetch.Access(secrets={"A": "abc", "B": "abcs3cr3t"})
-    assert access.without_secrets("no abcs3cr3t") == "no ***"
+    assert access.without_secrets("no abcs3cr3t, ABC") == "no ***, ***"
+    assert fetch.Access().without_secrets("nothing to hide") == "nothing to hide"
 
 
 @pytest.mark.parametrize("value", [None, ""])

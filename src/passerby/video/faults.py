@@ -65,6 +65,9 @@ _NETWORK = (
     (r"timed out|timeout", "timed out"),
     (r"incomplete|too short|more expected|bytes read", "transfer cut"),
 )
+ODD = (ValueError, TypeError, AttributeError, LookupError)
+"""What yt-dlp lets through where an address is none, or an answer is none that it knows: of a host
+whose name is too long, say."""
 _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -93,6 +96,9 @@ def classify(error: BaseException, hidden: Callable[[str], str] = str) -> tuple[
             return "blocked", _clean(hidden(str(error)))
         if isinstance(cause, UnsupportedError):
             return "unreadable", "no video at the address"
+    if isinstance(error, ODD):  # its words are Python's, and say nothing of a video
+        why = _clean(hidden(str(error))) or type(error).__name__
+        return "unreadable", f"yt-dlp cannot read the address, or its answer ({why})"
     return _of_text(str(error), chain, hidden)
 
 

@@ -61,9 +61,10 @@ class Access:
 
     def hidden(self, text: str) -> str:
         """A text, less the values of the environment variables, the longest first."""
-        for value in sorted(self.secrets.values(), key=len, reverse=True):
-            text = text.replace(value, "***").replace(quote(value, safe=""), "***")
-        return text
+        values = sorted(self.secrets.values(), key=len, reverse=True)
+        forms = (form for value in values for form in (value, quote(value, safe="")))
+        pattern = "|".join(map(re.escape, forms))  # in any case: names of hosts have none
+        return re.sub(pattern, "***", text, flags=re.IGNORECASE) if pattern else text
 
 
 def secrets(template: str) -> dict[str, str]:
@@ -148,7 +149,7 @@ def fetch(section: Videos, entry: Entry, access: Access, into: Path) -> Row:
         template = addresses.masked(section.url_template)
         words = access.without_secrets(str(error))
         raise BadInput(f"videos.url_template: {template}: {words}") from None
-    except yt_dlp.utils.YoutubeDLError as error:
+    except (yt_dlp.utils.YoutubeDLError, *faults.ODD) as error:
         state, reason = faults.classify(error, access.hidden)
         return Row(entry.name, state, reason=access.without_secrets(reason))
     most = int(section.max_size_mb * 1e6)
