@@ -139,8 +139,9 @@ def fetch(section: Videos, entry: Entry, access: Access, into: Path) -> Row:
     arriving = into / f"{files.fingerprint(entry.name)}.mp4"
     for old in (path, arriving):  # yt-dlp would take whatever bears the name for the whole video
         old.unlink(missing_ok=True)
+    url = address(section.url_template, entry, access)
     try:
-        saved = _transfer(section, address(section.url_template, entry, access), access, arriving)
+        saved = _transfer(section, url, access, arriving)
     except TooLarge:
         saved = False
     except Several:
