@@ -238,6 +238,18 @@ def test_a_folder_a_pipe_and_a_device_are_no_files_and_stay(tmp_path: Path) -> N
         places.require_file("/dev/stdout")
 
 
+def test_a_file_that_is_read_is_not_written_over_under_any_name(tmp_path: Path) -> None:
+    read = tmp_path / "read"
+    read.write_text("x")
+    (tmp_path / "link").symlink_to(read)
+    os.link(read, tmp_path / "second name")
+    for name in ("read", "link", "second name", "../" + tmp_path.name + "/read"):
+        with pytest.raises(BadInput, match="it is read for that and would be lost; name a new"):
+            places.require_unread(tmp_path / name, ["absent", tmp_path, read])
+    for name in ("new", "x" * 300, "a\0b"):
+        places.require_unread(tmp_path / name, [read, tmp_path / name])
+
+
 def test_asking_whether_there_is_room_leaves_nothing(
     tmp_path: Path, disk_of: Callable[..., Path]
 ) -> None:

@@ -13,7 +13,7 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -114,6 +114,26 @@ def require_file(path: str | Path) -> None:
         BadInput: as `real_file`; or its folder, or the nearest that is there, takes no file.
     """
     require_folder(real_file(path).parent)
+
+
+def require_unread(path: str | Path, read: Iterable[str | Path]) -> None:
+    """Refuse to write a file in the place of one that it is made of, under whatever name.
+
+    Args:
+        path: The file that is to be written.
+        read: The files that are read for it.
+
+    Raises:
+        BadInput: it is one of them.
+    """
+    with contextlib.suppress(OSError, ValueError):  # there is nothing that could be lost
+        there = os.stat(path)
+        for file in read:
+            with contextlib.suppress(OSError, ValueError):
+                if os.path.samestat(there, os.stat(file)):
+                    raise BadInput(
+                        f"{path}: it is read for that and would be lost; name a new file"
+                    )
 
 
 def require_folder(path: str | Path) -> None:

@@ -50,6 +50,11 @@ def test_store_gives_back_crops_columns_and_names(make_store):
     assert (store.image(4).shape, store.image(4).dtype) == ((40, 20, 3), np.uint8)
 
 
+def test_a_store_may_have_a_name_that_is_no_text(make_store):
+    store = make_store(make_source("de+bonn+a"), name=os.fsdecode(b"caf\xe9.lmdb"))
+    assert store.image(0).shape == (store.height[0], store.width[0], 3)
+
+
 def test_tracks_are_numbered_without_gaps_over_the_whole_store(make_store):
     store = make_store(make_source("de+bonn+a"), make_source("de+bonn+b", count=3))
     # within a video tracks 7 and 3 become 1 and 0, and the next video goes on behind them

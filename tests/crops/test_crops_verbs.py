@@ -53,6 +53,15 @@ def test_show_draws_tracks_or_one_track(path, tmp_path):
         verbs.show(path, tmp_path / "none.jpg", track=-1)
 
 
+def test_show_does_not_draw_over_the_store(path, tmp_path):
+    before = path.read_bytes()
+    (tmp_path / "out.jpg").symlink_to(path)
+    for out in (path, tmp_path / "out.jpg"):
+        with pytest.raises(BadInput, match="it is read for that and would be lost"):
+            verbs.show(path, out)
+    assert path.read_bytes() == before
+
+
 def test_verify_says_what_was_checked(path):
     wanted = f"{path}: 8 crops decode to their stated sizes; all checksums and counts agree"
     assert verbs.verify(path) == wanted

@@ -175,6 +175,11 @@ def grey_picture(file: Any) -> None:
     of_pair[6, 0] = file.create_dataset("#refs#/x", data=np.zeros((1, 4, 6), np.uint8)).ref
 
 
+def empty_picture(file: Any) -> None:
+    of_pair = file[file["detected"][0, 0]]
+    of_pair[6, 0] = file.create_dataset("#refs#/x", (3, 0, 6), np.uint8).ref
+
+
 def reference_to_nothing(file: Any) -> None:
     file[file["labeled"][0, 4]][0, 0] = h5py.Reference()
 
@@ -199,6 +204,7 @@ def stranger(file: Any) -> None:
         (numbers_for_references, "detected: float64 found, references wanted"),
         (twelve_images, "detected, pair 2: references (3, 12) found, (people, 10) wanted"),
         (grey_picture, "detected, 1_001_2_07.png: uint8 (6, 4, 1) found, uint8 (H, W, 3) wanted"),
+        (empty_picture, "detected, 1_001_2_07.png: uint8 (6, 0, 3) found, uint8 (H, W, 3) wanted"),
         (reference_to_nothing, "labeled, 5_001_1_01.png: not whole ("),
         (three_columns, "testsets, split 2: float64 (9, 3) found, numbers (people, 2) wanted"),
         (half_a_person, "testsets, split 2: float64 (2, 2) found, numbers (people, 2) wanted"),
@@ -244,6 +250,14 @@ def claimed_picture(file: Any) -> None:
     of_pair[6, 0] = file.create_dataset("#refs#/x", shape, np.uint8, chunks=(3, 64, 64)).ref
 
 
+def claimed_piece(file: Any) -> None:
+    """A small picture, stored in one piece of 3 GiB."""
+    made = file.create_dataset(
+        "#refs#/x", (3, 4, 6), np.uint8, chunks=(3, 1 << 15, 1 << 15), maxshape=(None, None, None)
+    )
+    file[file["detected"][0, 0]][6, 0] = made.ref
+
+
 def claimed_references(file: Any) -> None:
     made = file.create_dataset("#refs#/x", (10, 1 << 33), h5py.ref_dtype, chunks=(10, 64))
     file["detected"][0, 1] = made.ref
@@ -270,6 +284,7 @@ def endless_numbers(file: Any) -> None:
         (soft_link, "labeled is a link to another place, which is not followed"),
         (link_to_another_file, "testsets is a link to another place, which is not followed"),
         (claimed_picture, "detected, 1_001_2_07.png: 206,158,430,208 numbers of shape (3, 262144"),
+        (claimed_piece, "detected, 1_001_2_07.png: numbers in pieces of shape (3, 32768, 32768)"),
         (claimed_references, "detected, pair 2: 85,899,345,920 references of shape (10, 858993"),
         (texts, "labeled: object found, references wanted"),
         (group, "detected, pair 2: not whole (a group where values were wanted)"),

@@ -1,5 +1,6 @@
 """Folders of people: names become numbers, cameras come from file names or are not known."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,13 @@ def test_the_index_reads_back_as_it_was_built(people: Path, tmp_path: Path) -> N
 def test_a_name_that_would_break_the_index_is_refused(people: Path, lay) -> None:
     lay("train/zoe", ["a\tb.jpg"])
     with pytest.raises(BadInput, match=r"tabs or line ends in names: 'train/zoe/a\\tb\.jpg'"):
+        built(people)
+
+
+def test_a_name_that_is_no_text_is_refused(people: Path) -> None:
+    picture = people / "train" / "zoe" / "1.jpg"
+    picture.rename(picture.with_name(os.fsdecode(b"caf\xe9.jpg")))
+    with pytest.raises(BadInput, match=r"names that are no text in UTF-8: 'train/zoe/caf\\udce9"):
         built(people)
 
 

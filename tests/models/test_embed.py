@@ -80,6 +80,16 @@ def test_nothing_is_written_where_a_picture_is_refused(model, picture_files, tmp
     assert not (tmp_path / "out.npz").exists()
 
 
+def test_nothing_that_is_read_is_written_over(model, picture_files, tmp_path):
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"{picture_files[0].resolve()}\n")
+    for out in (listed, picture_files[0], model / "model.yaml"):
+        before = out.read_bytes()
+        with pytest.raises(BadInput, match="it is read for that and would be lost"):
+            embed(model, listed, out)
+        assert out.read_bytes() == before
+
+
 def test_two_runs_write_equal_bytes(model, picture_files, tmp_path):
     for out in ("a.npz", "b.npz"):
         embed(model, picture_files[0].parent, tmp_path / out)

@@ -39,6 +39,17 @@ def refusal(**videos: object) -> str:
         "me:hunter2@example.org/{id}",
         "https://me:hunter2{x@example.org/{id}",
         "https://me:{hunter2}@example.org/{id}",
+        "https://me:hunter2%40example.org/{id}",
+        "https://me:hunter2\uff20example.org/{id}",
+        "https://me:hunter2/example.org/{id}",
+        "https://example.org/{id}?token={hunter2}",
+        "https://example.org/{id}?accessKeyId=hunter2",
+        "https://example.org/{id}?jwt=hunter2",
+        "https://example.org/{id}?%70assword=hunter2",
+        "https://proxy.org/https://me:hunter2@example.org/{id}",
+        "https://proxy.org/{id}?url=https%3A%2F%2Fme%3Ahunter2%40example.org",
+        "https://proxy.org/https%3A%2F%2Fme%3Ahunter2%40example.org/{id}",
+        "https://example.org/{id}\nhttps://me:hunter2@example.org/{id}",
     ],
 )
 def test_a_secret_in_an_address_is_refused_and_not_shown(template: str) -> None:
@@ -77,6 +88,7 @@ def test_a_refused_secret_says_where_it_belongs() -> None:
         "https://me:{env[PASSWORD]}@[::1]:8080/{id}",
         "https://{env[TOKEN]}@example.org/{country}/{city}/{name}?token={env[TOKEN]}&key=",
         "https://example.org:8080/{id}?author=somebody&monkey=1",
+        "https://proxy.org/https://me:{env[PASSWORD]}@example.org/{id}?keyframe=1",
     ],
 )
 def test_an_address_without_a_secret_is_taken(template: str) -> None:

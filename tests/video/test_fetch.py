@@ -16,7 +16,7 @@ import pytest
 
 from passerby import settings
 from passerby.errors import BadInput
-from passerby.video import ledger, loopback
+from passerby.video import fetch, ledger, loopback
 from passerby.video.download import download
 
 COOKIES = "# Netscape HTTP Cookie File\n127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\ts3cr3t\n"
@@ -122,6 +122,43 @@ def test_secrets_of_the_environment_reach_the_host_and_nothing_else(
     assert sent == "me:p:w&+s3cr3t"
     assert b"s3cr3t" not in everything_below(Path())
     assert "s3cr3t" not in str(section) + section.model_dump_json()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("value", ["t s3cr3t  x", "t s3cr3t\tx", f"t s3cr3t{'x' * 200}"])
+def test_a_secret_that_a_message_would_quote_in_part_is_not_shown(
+    value: str, host: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREET_TOKEN", value)
+    section = host.of(["a"], "{id}/{env[STREET_TOKEN]}", format="bv*[height=1]")
+    with pytest.raises(BadInput, match="unreadable: Requested format is not available") as error:
+        download(section, "v", "v.tsv")
+    assert "s3cr3t" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("template", "id"),
+    [
+        ("http://[{env[STREET_TOKEN]}]/{id}", "a"),
+        ("http://{id}.invalid/", "x" * 64),
+        ("http://{id}.invalid/", "a..b"),
+        ("http://\u2100.invalid/{id}", "a"),
+        ("http://127.0.0.1/{id}#__youtubedl_smuggle=x", "a"),
+    ],
+)
+def test_an_address_that_is_none_is_a_fault_of_its_video(
+    template: str, id: str, host: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STREET_TOKEN", "S3cr3t")
+    with pytest.raises(BadInput, match="1 unreadable: yt-dlp cannot read the address") as error:
+        download(host.of([id], url_template=template), "v", "v.tsv")
+    assert "s3cr3t" not in str(error.value).lower()
+
+
+def test_a_secret_that_begins_as_another_is_hidden_whole() -> None:
+    access = fetch.Access(secrets={"A": "abc", "B": "abcs3cr3t"})
+    assert access.without_secrets("no abcs3cr3t, ABC") == "no ***, ***"
+    assert fetch.Access().without_secrets("nothing to hide") == "nothing to hide"
 
 
 @pytest.mark.parametrize("value", [None, ""])

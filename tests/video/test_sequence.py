@@ -36,6 +36,15 @@ def test_equal_pictures_make_equal_bytes(clips: SimpleNamespace, tmp_path: Path)
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
+def test_a_picture_is_not_written_over(clips: SimpleNamespace, tmp_path: Path) -> None:
+    folder = written(tmp_path / "img1", [1], clips)
+    (only,) = folder.iterdir()
+    before = only.read_bytes()
+    with pytest.raises(BadInput, match="it is read for that and would be lost"):
+        sequence.pack(folder, only, fps=5)
+    assert only.read_bytes() == before
+
+
 def test_gaps_empty_folders_and_broken_pictures_are_refused(
     clips: SimpleNamespace, tmp_path: Path
 ) -> None:

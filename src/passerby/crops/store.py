@@ -66,7 +66,7 @@ class StoreWriter:
         self._map_bytes = _FIRST_MAP_BYTES
         self._wanted_bytes = 0
         self._env = lmdb.open(
-            str(path),
+            os.fsencode(path),
             subdir=False,
             lock=False,
             sync=False,  # `written_whole` syncs the whole file before it gets its name
@@ -314,7 +314,7 @@ def _environment(path: Path) -> lmdb.Environment:
 def _open(path: Path) -> lmdb.Environment:
     pages.require_whole(path)
     return lmdb.open(
-        str(path),
+        os.fsencode(path),  # names need not be text
         subdir=False,
         readonly=True,
         lock=False,

@@ -55,9 +55,10 @@ def show(path: str | Path, out: str | Path, count: int = 128, track: int | None 
         track: Only crops of this track.
 
     Raises:
-        BadInput: it is no store that can be read, or has no such track.
+        BadInput: it is no store that can be read, or has no such track; or `out` is the store.
     """
     store = CropStore(path)
+    places.require_unread(out, [path])
     if track is None:
         each, columns = SHOWN_EACH, SHOWN_COLUMNS
         groups = montage.by_tracks(store, max(1, count // each), each)

@@ -76,7 +76,7 @@ def _pictures(file: Any, boxes: str) -> Iterator[tuple[str, np.ndarray]]:
         pixels = hdf5.read(file, reference, where, "numbers", MOST_NUMBERS)
         if pixels.ndim < 3:
             continue  # the person has no such image
-        if pixels.dtype != np.uint8 or pixels.shape[2:] != (3,):
+        if pixels.dtype != np.uint8 or pixels.shape[2:] != (3,) or not pixels.size:
             raise _otherwise(file, where, f"{pixels.dtype} {pixels.shape}", "uint8 (H, W, 3)")
         yield name, pixels
 

@@ -17,6 +17,8 @@ from passerby.errors import BadInput, listing
 from passerby.foreign import reading, require_file
 
 AGAIN = "fetch it again"
+MOST_PIECE = 1 << 24
+"""Items of a piece, which HDF5 unpacks whole though one item of it is read."""
 
 
 @contextmanager
@@ -86,6 +88,11 @@ def read(file: Any, key: Any, where: str, kind: str, most: int) -> np.ndarray:
         if found.shape is None or count > most:
             raise BadInput(
                 f"{place}: {count:,} {kind} of shape {found.shape} claimed, at most {most:,} wanted"
+            )
+        if math.prod(found.chunks or ()) > MOST_PIECE:
+            raise BadInput(
+                f"{place}: {kind} in pieces of shape {found.chunks} claimed, at most "
+                f"{MOST_PIECE:,} wanted in one"
             )
         return np.asarray(found[()]).T
 

@@ -228,6 +228,12 @@ def _check_paths(rows: Sequence[Row], root: Path) -> None:
         raise BadInput(
             f"{root}: tabs or line ends in names: {listing(list(map(repr, strange)))}; rename them"
         )
+    # Bytes that are no UTF-8 stand in a name as halves of characters.
+    if no_text := [row.path for row in rows if re.search("[\ud800-\udfff]", row.path)]:
+        raise BadInput(
+            f"{root}: names that are no text in UTF-8: {listing(list(map(repr, no_text)))}; "
+            "rename them, or unpack the set with its own encoding of names"
+        )
 
 
 def _image_hash(path: Path) -> str:

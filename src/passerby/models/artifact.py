@@ -26,6 +26,7 @@ FORMAT = "passerby.model/1"
 CARD = "model.yaml"
 WEIGHTS = "weights.safetensors"
 ONNX_WEIGHTS = "weights.onnx"
+FILES = (CARD, WEIGHTS, ONNX_WEIGHTS)
 
 Interpolation = Literal["bicubic", "bilinear", "opencv-bilinear"]
 

@@ -9,6 +9,7 @@ import numpy as np
 from passerby import files, images, places
 from passerby.errors import BadInput, listing
 from passerby.foreign import is_file, is_folder, texts
+from passerby.models import artifact
 from passerby.models.embedder import BATCH, THREADS, Embedder
 from passerby.text import say
 
@@ -48,12 +49,14 @@ def embed(
         The number of pictures.
 
     Raises:
-        BadInput: `out` cannot be written; the model, the source or a picture cannot be used; or
-            features are not finite.
+        BadInput: `out` cannot be written, or is read for that; the model, the source or a picture
+            cannot be used; or features are not finite.
     """
     places.require_file(out)
     embedder = Embedder.load(model)
     root, names, left_out = pictures(source)
+    of_model = (Path(model) / name for name in artifact.FILES)
+    places.require_unread(out, [source, *of_model, *(root / name for name in names)])
     if left_out:
         say(f"embed: {left_out}", sys.stderr)
     features = embedder.embed_files([root / name for name in names], batch, flip, threads)

@@ -100,11 +100,14 @@ def legend_below(figure: Figure, axes: Axes, columns: int = 4, title: str | None
 def plain(text: str) -> str:
     r"""Text from outside for a picture: printable, and a dollar begins no formula.
 
+    A blank goes before an underscore at its beginning: legends leave such labels out.
+
     Example:
-        >>> plain("a$b$\x1b")
-        'a\\$b\\$\\x1b'
+        >>> plain("a$b$\x1b"), plain("_a")
+        ('a\\$b\\$\\x1b', ' _a')
     """
-    return printable(text).replace("$", r"\$")
+    shown = printable(text).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
 
 
 def wrapped(text: str, width: float) -> str:

@@ -7,19 +7,24 @@ template: it stands in an environment variable, and the template names the varia
 import re
 from collections.abc import Iterator
 from string import Formatter
+from urllib.parse import unquote
 
 PLACES = ("id", "name", "country", "city", "port")
 _VARIABLE = re.compile(r"env\[([A-Za-z_][A-Za-z0-9_]*)\]")
-_FILLED = re.compile(r"(\{[^{}]*\})+")
+_FILLED = re.compile(rf"(\{{({'|'.join(PLACES)}|{_VARIABLE.pattern})\}})+")
 # Scheme, what stands before the `@` of the host, host with port, all that follows.
 _ADDRESS = re.compile(r"(\w[\w+.-]*://)(?:([^/?#]*)@)?([^/?#]*)(.*)", re.DOTALL)
 _PORT = re.compile(r"(\[.*\]|[^:]*)(:(\d+|\{[^{}]*\})?)?", re.DOTALL)
 _QUERY = re.compile(r"([?&;#])([^=&;#?\s]*)=([^&;#\s]*)")
 _SECRET = re.compile(
-    r"pass|pwd|secret|token|session|credential|signature|authorization|api.?key"
-    r"|(^|[^a-z])(key|sig|auth|pw)$",
+    r"pass|pwd|secret|token|session|sessid|cookie|credential|signature|hmac|authorization|oauth"
+    r"|bearer|jwt|(api|app|access|account|client|private).?key|(^|[^a-z])(key|sig|auth|pw)$",
     re.IGNORECASE,
 )
+_INNER_USER = re.compile(r"//([^/?#\s]*@)")
+"""Of an address within an address, as a proxy or a gateway takes it."""
+_AT = "(@|%40|\uff20|\ufe6b)"
+"""What a library may take for an `@`: coded, or as Unicode has it for other widths."""
 
 
 def fault_of(template: str) -> str:
@@ -46,9 +51,11 @@ def fault_of(template: str) -> str:
             f"found {what} in {masked(template)}; settings stand in git and in dvc.lock: put it "
             "into an environment variable and write {env[NAME]} in its place"
         )
-    _, _, host, _ = split(template)
+    scheme, _, host, rest = split(template)
     if not _PORT.fullmatch(host):
-        return f"found {masked(template)}, wanted an address whose port is a number"
+        # What stands there may be a password, or a part of one.
+        shown = masked(f"{scheme}***{rest}")
+        return f"found {shown}, wanted an address whose port is a number"
     return ""
 
 
@@ -72,7 +79,7 @@ def masked(text: str) -> str:
     """
     # Up to the last `@`, since a slash in a password seems to end it earlier.
     begin = "//" if "//" in text else ""
-    hidden = re.sub(f"{begin}.*@", f"{begin}***@", text, count=1, flags=re.DOTALL)
+    hidden = re.sub(f"{begin}.*{_AT}", rf"{begin}***\1", text, count=1, flags=re.DOTALL)
     return _QUERY.sub(lambda found: f"{found[1]}{found[2]}={_shown(found[3])}", hidden)
 
 
@@ -102,11 +109,14 @@ def _secret(template: str) -> str:
     scheme, user, _, rest = split(template)
     if not scheme and "@" in template:
         return "an '@' but no scheme, or a password,"
-    name, colon, password = user.removesuffix("@").partition(":")
-    if user and not (_FILLED.fullmatch(password) or (not password and _FILLED.fullmatch(name))):
-        return "a password" if colon else "a user or a token"
+    for found in (user, *_INNER_USER.findall(unquote(rest))):
+        name, colon, password = found.removesuffix("@").partition(":")
+        if found and not (
+            _FILLED.fullmatch(password) or (not password and _FILLED.fullmatch(name))
+        ):
+            return "a password" if colon else "a user or a token"
     for _, key, value in _QUERY.findall(rest):
-        if value and _SECRET.search(key) and not _FILLED.fullmatch(value):
+        if value and _SECRET.search(unquote(key)) and not _FILLED.fullmatch(value):
             return f"a value of '{key}'"
     return ""
 

@@ -6,7 +6,7 @@ a removal. A text that is not known claims nothing about removal either.
 
 import errno
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from yt_dlp.networking.exceptions import HTTPError, TransportError
 from yt_dlp.utils import (
@@ -65,11 +65,18 @@ _NETWORK = (
     (r"timed out|timeout", "timed out"),
     (r"incomplete|too short|more expected|bytes read", "transfer cut"),
 )
+ODD = (ValueError, TypeError, AttributeError, LookupError)
+"""What yt-dlp lets through where an address is none, or an answer is none that it knows: of a host
+whose name is too long, say."""
 _HOPELESS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
-def classify(error: BaseException) -> tuple[str, str]:
+def classify(error: BaseException, hidden: Callable[[str], str] = str) -> tuple[str, str]:
     """The state that an error of yt-dlp stands for, and the reason in few words.
+
+    Args:
+        error: What was raised.
+        hidden: Takes secrets out of a text that is shown, before the text is changed or cut.
 
     Raises:
         BadInput: the fault is this machine's (no space, no right to write): no video's state.
@@ -86,10 +93,13 @@ def classify(error: BaseException) -> tuple[str, str]:
         if isinstance(cause, HTTPError):
             return _of_status(cause.status)
         if isinstance(cause, GeoRestrictedError):
-            return "blocked", _clean(str(error))
+            return "blocked", _clean(hidden(str(error)))
         if isinstance(cause, UnsupportedError):
             return "unreadable", "no video at the address"
-    return _of_text(str(error), chain)
+    if isinstance(error, ODD):  # its words are Python's, and say nothing of a video
+        why = _clean(hidden(str(error))) or type(error).__name__
+        return "unreadable", f"yt-dlp cannot read the address, or its answer ({why})"
+    return _of_text(str(error), chain, hidden)
 
 
 def _of_status(status: int) -> tuple[str, str]:
@@ -97,14 +107,16 @@ def _of_status(status: int) -> tuple[str, str]:
     return state, f"HTTP {status}"
 
 
-def _of_text(text: str, chain: list[BaseException]) -> tuple[str, str]:
+def _of_text(
+    text: str, chain: list[BaseException], hidden: Callable[[str], str]
+) -> tuple[str, str]:
     transport = (TransportError, ContentTooShortError, UnavailableVideoError, ConnectionError)
     if any(isinstance(cause, transport) for cause in chain):
         return "network", _of_network(text)
     for state, pattern in _TEXTS:
         if re.search(pattern, text, re.IGNORECASE):
-            return state, _of_network(text) if state == "network" else _clean(text)
-    return "unreadable", _clean(text) or type(chain[-1]).__name__
+            return state, _of_network(text) if state == "network" else _clean(hidden(text))
+    return "unreadable", _clean(hidden(text)) or type(chain[-1]).__name__
 
 
 def _of_network(text: str) -> str:

@@ -57,9 +57,14 @@ class Access:
 
     def without_secrets(self, text: str) -> str:
         """A message of others, less the secrets that it may quote."""
-        for value in self.secrets.values():
-            text = text.replace(value, "***").replace(quote(value, safe=""), "***")
-        return addresses.masked(text)
+        return addresses.masked(self.hidden(text))
+
+    def hidden(self, text: str) -> str:
+        """A text, less the values of the environment variables, the longest first."""
+        values = sorted(self.secrets.values(), key=len, reverse=True)
+        forms = (form for value in values for form in (value, quote(value, safe="")))
+        pattern = "|".join(map(re.escape, forms))  # in any case: names of hosts have none
+        return re.sub(pattern, "***", text, flags=re.IGNORECASE) if pattern else text
 
 
 def secrets(template: str) -> dict[str, str]:
@@ -134,8 +139,9 @@ def fetch(section: Videos, entry: Entry, access: Access, into: Path) -> Row:
     arriving = into / f"{files.fingerprint(entry.name)}.mp4"
     for old in (path, arriving):  # yt-dlp would take whatever bears the name for the whole video
         old.unlink(missing_ok=True)
+    url = address(section.url_template, entry, access)
     try:
-        saved = _transfer(section, address(section.url_template, entry, access), access, arriving)
+        saved = _transfer(section, url, access, arriving)
     except TooLarge:
         saved = False
     except Several:
@@ -144,8 +150,8 @@ def fetch(section: Videos, entry: Entry, access: Access, into: Path) -> Row:
         template = addresses.masked(section.url_template)
         words = access.without_secrets(str(error))
         raise BadInput(f"videos.url_template: {template}: {words}") from None
-    except yt_dlp.utils.YoutubeDLError as error:
-        state, reason = faults.classify(error)
+    except (yt_dlp.utils.YoutubeDLError, *faults.ODD) as error:
+        state, reason = faults.classify(error, access.hidden)
         return Row(entry.name, state, reason=access.without_secrets(reason))
     most = int(section.max_size_mb * 1e6)
     if not saved or arriving.stat().st_size > most:

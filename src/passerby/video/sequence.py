@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from passerby import places
 from passerby.errors import BadInput, listing
 from passerby.images import read_image
 from passerby.video.encode import write_mp4
@@ -26,9 +27,12 @@ def pack(folder: str | Path, out: str | Path, fps: int) -> int:
         How many frames the video has.
 
     Raises:
-        BadInput: no pictures, numbers missing or twice, or a picture that cannot be read.
+        BadInput: no pictures, numbers missing or twice, or a picture that cannot be read; or `out`
+            is one of them.
     """
-    return write_mp4(out, _images(numbered(folder)), fps)
+    paths = numbered(folder)
+    places.require_unread(out, paths)
+    return write_mp4(out, _images(paths), fps)
 
 
 def numbered(folder: str | Path) -> list[Path]:
