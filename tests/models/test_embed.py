@@ -104,7 +104,5 @@ def test_sources_without_pictures_are_refused(picture_files, tmp_path):
 def test_every_line_of_a_list_that_leads_to_no_file_is_named_before_the_work(tmp_path):
     Image.new("RGB", (4, 8)).save(tmp_path / "a.png")
     (tmp_path / "list.txt").write_text("a.png\n# note\n/dev/zero\n.\n" + "x" * 300 + "\n")
-    with pytest.raises(
-        BadInput, match=r"list\.txt: 4 of 5 lines lead to no file, .*: # note, "
-    ):
+    with pytest.raises(BadInput, match=r"list\.txt: 4 of 5 lines lead to no file, .*: # note, "):
         pictures(tmp_path / "list.txt")
