@@ -261,3 +261,17 @@ def outcome(data: bytes) -> np.ndarray | str:
         return decoded(data, "a.bin")
     except BadInput as refused:
         return str(refused)
+
+
+def test_half_a_png_that_is_filled_up_with_zeros_is_refused() -> None:
+    whole = saved(Image.fromarray(look(14)), "PNG")
+    half = whole[: len(whole) // 2]
+    with pytest.raises(BadInput, match="differ from their checksum"):
+        decoded(half + bytes(len(whole) - len(half)), "a.png")
+
+
+@pytest.mark.parametrize("end", [b"", b"<html>", bytes(99)])
+def test_a_whole_png_may_lack_its_end_marker_or_have_bytes_behind_it(end: bytes) -> None:
+    whole = saved(Image.fromarray(look(16)), "PNG")
+    cut = whole + end if end else whole[:-12]
+    np.testing.assert_array_equal(decoded(cut, "a.png"), look(16))

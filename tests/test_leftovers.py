@@ -109,3 +109,16 @@ def test_what_a_running_process_works_in_is_listed_as_in_use_and_stays(
     assert (folder / OLD / "deep" / "half").exists()
     holder.communicate("")
     assert os.listdir(project / "scratch") == []
+
+
+def test_a_link_in_scratch_is_left_alone_with_what_it_leads_to(project: Path) -> None:
+    elsewhere = project / "elsewhere"
+    elsewhere.mkdir()
+    link = project / "scratch" / "crop" / "0123456789abcdef"
+    link.symlink_to(elsewhere)
+    for path in (link, elsewhere, Path("a\0b"), Path("x" * 300)):
+        with pytest.raises(BadInput, match="no folder of"):
+            leftovers.removed(project / "scratch", [path])
+    assert len(leftovers.removed(project / "scratch")) == 2
+    assert elsewhere.is_dir()
+    assert link.is_symlink()

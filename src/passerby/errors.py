@@ -121,7 +121,9 @@ def of_disk(error: BaseException, path: str | Path = "", hidden: str = "") -> Ba
     found = next(_of_system(error), None)
     if found is None:
         named = str(error.filename) if isinstance(error, OSError) and error.filename else ""
-        its_own = named == str(path) or (hidden and named.startswith(hidden))
+        its_own = named and (
+            f"{path}/".startswith(f"{named}/") or (hidden and named.startswith(hidden))
+        )
         if not path or not (its_own or _is_of_library(error)):
             return None
         why = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__

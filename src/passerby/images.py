@@ -11,6 +11,7 @@ Grey pictures of floating-point numbers hold 0 (black) to 1 (white), or are refu
 import io
 import re
 import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -91,6 +92,8 @@ def decoded(data: bytes, name: str | Path) -> np.ndarray:
             picture.load()
             if picture.format in ("JPEG", "MPO") and _lacks_data(data, picture):
                 raise BadInput(_not_whole(name, "its coded data end too early"))
+            if picture.format == "PNG" and _is_damaged_png(data):
+                raise BadInput(_not_whole(name, "its data differ from their checksum"))
             turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
             plain = _eight_bits(picture, name)
             upright = plain if turn is None else plain.transpose(turn)
@@ -234,3 +237,21 @@ def _lacks_data(data: bytes, picture: Image.Image) -> bool:
             return other.tobytes() != picture.tobytes()
     except Exception:  # the filling is no data of any picture
         return True
+
+
+def _is_damaged_png(data: bytes) -> bool:
+    """Whether the coded data of a decoded PNG differ from their checksums.
+
+    Pillow does not look at these. A download that stopped half-way in a file of full length, the
+    rest of which is zeros, would become a picture that is half black.
+    """
+    place = len(b"\x89PNG\r\n\x1a\n")
+    while (end := place + 8 + int.from_bytes(data[place : place + 4])) + 4 <= len(data):
+        kind = data[place + 4 : place + 8]
+        found = zlib.crc32(data[place + 4 : end]) if kind == b"IDAT" else None
+        if found not in (None, int.from_bytes(data[end : end + 4])):
+            return True
+        if kind == b"IEND":
+            break
+        place = end + 4
+    return False

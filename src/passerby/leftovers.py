@@ -85,13 +85,13 @@ def scratch(folders: Sequence[Path], remove: bool) -> None:
 def found(root: Path) -> list[Leftover]:
     """All folders of scratch below `root`, by path."""
     folders = [path for path in root.glob("*/*") if _FINGERPRINT.fullmatch(path.name)]
-    return [_described(path) for path in sorted(folders) if path.is_dir()]
+    return [_described(path) for path in sorted(folders) if _is_scratch(path)]
 
 
 def tell(stage: str, own: Path) -> None:
     """Name the folders of a stage that its run in the folder `own` does not go on from."""
     others = [path for path in own.parent.iterdir() if _FINGERPRINT.fullmatch(path.name)]
-    left = [_described(path) for path in sorted(others) if path != own and path.is_dir()]
+    left = [_described(path) for path in sorted(others) if path != own and _is_scratch(path)]
     free = [one for one in left if not one.held]
     if free:
         paths = " ".join(str(one.path) for one in free)
@@ -110,7 +110,9 @@ def chosen(root: Path, wanted: Sequence[Path] = ()) -> list[Leftover]:
     """
     there = found(root)
     known = {one.path.resolve(): one for one in there}
-    if strange := [str(path) for path in wanted if path.resolve() not in known]:
+    if strange := [
+        str(path) for path in wanted if not os.path.exists(path) or path.resolve() not in known
+    ]:
         raise BadInput(
             f"{listing(strange)}: no folder of {root}; 'passerby scratch' lists what is there"
         )
@@ -134,6 +136,11 @@ def removed(root: Path, wanted: Sequence[Path] = ()) -> list[Leftover]:
     if wanted and (held := [str(one.path) for one in those if one.held]):
         raise BadInput(f"{listing(held)}: in use; stop that run first, or wait for it")
     return [one for one in those if _is_removed(one.path)]
+
+
+def _is_scratch(path: Path) -> bool:
+    """Whether it is a folder of ours: a link leads to somebody else's, and is left alone."""
+    return path.is_dir() and not path.is_symlink()
 
 
 def _described(folder: Path) -> Leftover:

@@ -13,6 +13,7 @@ from math import prod
 from pathlib import Path
 
 from passerby.errors import BadInput
+from passerby.foreign import require_utf8_name
 
 MOST_BYTES = 2**31 - 1
 """Of a file: no library reads a longer one as one message."""
@@ -95,6 +96,7 @@ def check(path: Path, named: str = "") -> None:
     """
     named = named or str(path)
     data = _mapped(path, named)
+    require_utf8_name(path)
     try:
         reader = _Reader()
         graphs = [_bytes(value) for number, value in reader.fields(data) if number == _GRAPH]

@@ -122,3 +122,22 @@ def test_export_stays_in_its_folder_whatever_a_crop_is_called(path, tmp_path, mo
 def test_export_refuses_a_folder_with_files_in_it(path, tmp_path):
     with pytest.raises(BadInput, match="not empty; name a new folder"):
         verbs.export(path, tmp_path)
+
+
+def test_a_full_disk_is_named_with_the_crop_that_it_did_not_take(path, disk_of):
+    disk = disk_of("8k")
+    with pytest.raises(BadInput, match=rf"{disk}/out/.*\.jpg: the disk is full"):
+        verbs.export(path, disk / "out")
+
+
+def test_a_folder_that_no_file_system_makes_is_named(path):
+    with pytest.raises(BadInput, match="/proc/1/x/out: could not be written"):
+        verbs.export(path, "/proc/1/x/out")
+
+
+def test_a_store_below_a_name_that_is_no_utf8_is_refused(path, tmp_path):
+    folder = tmp_path / "gr\udcf6sse"
+    folder.mkdir()
+    (folder / "crops.lmdb").write_bytes(path.read_bytes())
+    with pytest.raises(BadInput, match="rename it"):
+        verbs.info(folder / "crops.lmdb")

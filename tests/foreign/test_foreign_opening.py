@@ -80,3 +80,9 @@ def test_a_refusal_passes_as_it_is_and_so_does_an_interruption() -> None:
         raise SettingsError("mine")
     with pytest.raises(KeyboardInterrupt), foreign.reading("a", "b"):
         raise KeyboardInterrupt
+
+
+def test_a_name_that_is_no_utf8_is_refused_for_libraries_that_take_texts(tmp_path: Path) -> None:
+    foreign.require_utf8_name(tmp_path / "größe 大.bin")
+    with pytest.raises(BadInput, match=r"/gr\\udcf6sse/x: a name that is no text in UTF-8"):
+        foreign.require_utf8_name(os.fsencode(tmp_path).decode() + "/gr\udcf6sse/x")

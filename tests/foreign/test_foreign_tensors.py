@@ -156,3 +156,21 @@ def test_a_safetensors_header_that_claims_more_is_refused(tmp_path: Path) -> Non
     (tmp_path / "a.safetensors").write_bytes(struct.pack("<Q", len(head)) + head + bytes(8))
     with pytest.raises(BadInput, match=r"a\.safetensors: not a whole safetensors file"):
         tensors.safetensors(tmp_path / "a.safetensors")
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+def test_a_file_that_only_torchs_other_reader_takes_is_refused_without_advice_to_use_it(
+    tmp_path: Path,
+) -> None:
+    torch.save({"a": torch.zeros(2)}, tmp_path / "x.pth", pickle_protocol=5)
+    with pytest.raises(BadInput, match="own pickle protocol") as caught:
+        tensors.load(tmp_path / "x.pth")
+    assert "weights_only" not in str(caught.value)
+
+
+def test_safetensors_below_a_name_that_is_no_utf8_are_not_called_broken(tmp_path: Path) -> None:
+    folder = tmp_path / "gr\udcf6sse"
+    folder.mkdir()
+    (folder / "x.safetensors").touch()
+    with pytest.raises(BadInput, match="rename it"):
+        tensors.safetensors(folder / "x.safetensors")

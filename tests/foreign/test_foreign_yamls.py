@@ -79,3 +79,21 @@ def test_what_is_no_yaml_is_one_message(text: str) -> None:
 def test_a_text_that_is_too_long_for_settings_is_refused() -> None:
     with pytest.raises(BadInput, match="characters of YAML; it cannot be settings"):
         yamls.load("a: 1\n" * 100_000, "x")
+
+
+@pytest.mark.parametrize(
+    "keys", [("1", "01"), ("1", "1.0"), ("yes", "on"), ("~", "null"), ("a", "'a'"), ("1", "yes")]
+)
+def test_a_key_that_is_written_in_two_ways_is_given_twice(keys: tuple[str, str]) -> None:
+    with pytest.raises(BadInput, match=r"\(line 3\): given in line 2 already"):
+        yamls.load(f"a:\n  {keys[0]}: 1\n  {keys[1]}: 2\n", "x")
+
+
+def test_a_text_and_a_number_are_two_keys() -> None:
+    assert yamls.load("1: a\n'1': b\n'<<': c\n", "x")[0] == {1: "a", "1": "b", "<<": "c"}
+
+
+@pytest.mark.parametrize("value", ['!!int ""', '!!int "_"', '!!float ""', "!!bool maybe"])
+def test_a_number_without_a_digit_is_no_yaml(value: str) -> None:
+    with pytest.raises(BadInput, match="x: not YAML"):
+        yamls.load(f"a: {value}\n", "x")

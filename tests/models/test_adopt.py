@@ -212,3 +212,8 @@ def test_osnet_embeds_real_pictures_alike_in_both_libraries(realdata, tmp_path):
             small = cv2.resize(np.asarray(opened), (128, 256), interpolation=cv2.INTER_LINEAR)
         batch = ((small / 255 - imagenet[0]) / imagenet[1]).transpose(2, 0, 1)[None]
         np.testing.assert_allclose(by_opencv(batch.astype(np.float32))[0], features, atol=1e-5)
+
+
+def test_network_is_not_called_broken_for_a_folder_whose_name_is_no_utf8(network, tmp_path):
+    with pytest.raises(BadInput, match=r"gr\\udcf6sse/m: a name that is no text in UTF-8"):
+        adopt.adopt(network, tmp_path / "gr\udcf6sse" / "m", 6, 4)

@@ -109,3 +109,10 @@ def test_sources_without_pictures_are_refused(picture_files, tmp_path):
     picture_files[0].rename(tmp_path / "list")
     with pytest.raises(BadInput, match="list, line 1: not text in UTF-8"):
         pictures(tmp_path / "list")
+
+
+def test_every_line_of_a_list_that_leads_to_no_file_is_named_before_the_work(tmp_path):
+    Image.new("RGB", (4, 8)).save(tmp_path / "a.png")
+    (tmp_path / "list.txt").write_text("a.png\n# note\n/dev/zero\n.\n" + "x" * 300 + "\n")
+    with pytest.raises(BadInput, match=r"list\.txt: 4 of 5 lines lead to no file, .*: # note, "):
+        pictures(tmp_path / "list.txt")

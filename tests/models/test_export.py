@@ -277,3 +277,9 @@ def test_what_cannot_be_exported_is_refused(tmp_path):
         with pytest.raises(BadInput, match=r"a file was wanted whose name ends in \.onnx"):
             export.to_onnx(Means(), SIZE, out)
     assert not (tmp_path / "b.onnx").exists()
+
+
+def test_name_that_is_no_utf8_is_refused_before_opencv_dies_of_it(tmp_path):
+    with pytest.raises(BadInput, match=r"gr\\udcf6sse\.onnx: a name that is no text in UTF-8"):
+        export.to_onnx(Means(), SIZE, tmp_path / "gr\udcf6sse.onnx")
+    assert list(tmp_path.iterdir()) == []

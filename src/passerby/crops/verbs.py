@@ -106,7 +106,7 @@ def export(path: str | Path, folder: str | Path) -> str:
             told = (name, store.name(i), store.track[i], store.cameras[store.camera[i]])
             lines.append("\t".join((*map(line, told), box)))
             progress.step()
-    with _no_clash(target / EXPORT_TABLE):
+    with places.written_to(target / EXPORT_TABLE), _no_clash(target / EXPORT_TABLE):
         (target / EXPORT_TABLE).touch(exist_ok=False)  # a source may have made a folder of it
     files.write_text(target / EXPORT_TABLE, "\n".join(lines) + "\n")
     return f"{folder}: {len(store):,} crops, described in {EXPORT_TABLE}"
@@ -125,13 +125,13 @@ def _put(target: Path, name: str, jpeg: bytes, folders: set[Path]) -> None:
     lies within the target, and no file is written over another.
     """
     path = target / name
-    with _no_clash(path):
+    with places.written_to(path), _no_clash(path):
         if path.parent not in folders:
             if not path.parent.resolve().is_relative_to(target):
                 raise BadInput(f"{path}: outside {target}, so not written; get the store anew")
             path.parent.mkdir(parents=True, exist_ok=True)
             folders.add(path.parent)
-        with path.open("xb") as file, places.written_to(path):
+        with path.open("xb") as file:
             file.write(jpeg)
 
 

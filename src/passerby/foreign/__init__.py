@@ -25,6 +25,7 @@ from passerby.foreign.opening import (
     read_bytes,
     reading,
     require_file,
+    require_utf8_name,
 )
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "read_bytes",
     "reading",
     "require_file",
+    "require_utf8_name",
 ]

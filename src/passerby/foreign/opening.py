@@ -67,6 +67,23 @@ def require_file(path: str | Path, advice: str = "", most_bytes: int | None = No
     return found.st_size
 
 
+def require_utf8_name(path: str | Path) -> None:
+    """Refuse a name that is no text in UTF-8, as other systems give; for libraries that take texts.
+
+    OpenCV even dies of it; others take the file for a broken one.
+
+    Raises:
+        BadInput: it is none.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise BadInput(
+            f"{path}: a name that is no text in UTF-8, which the library for such files cannot "
+            "open; rename it, or the folder above it"
+        ) from None
+
+
 @contextlib.contextmanager
 def opened(
     path: str | Path, advice: str = "", most_bytes: int | None = None

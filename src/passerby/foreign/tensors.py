@@ -19,7 +19,7 @@ from torch import Tensor
 from passerby.errors import BadInput
 from passerby.foreign import pickles
 from passerby.foreign.arrays import MOST_BYTES, unzipped
-from passerby.foreign.opening import named, opened, reading
+from passerby.foreign.opening import named, opened, reading, require_utf8_name
 
 WANTED = "tensors as torch.save writes them"
 SAFETENSORS = "a whole safetensors file"
@@ -66,7 +66,22 @@ def load(path: str | Path, advice: str = "") -> Any:
             _look_through(file, path)
         file.seek(0)
         with reading(path, WANTED, advice), torch.serialization.safe_globals(_numpy_scalars()):
-            return torch.load(file, map_location="cpu", weights_only=True)
+            return _loaded(file)
+
+
+def _loaded(file: BinaryIO) -> Any:
+    """What torch's reader without code gives.
+
+    Raises:
+        ValueError: it does not take the file. Its own message is advice to run the file's code.
+    """
+    try:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise ValueError(
+            "torch's reader that runs no code does not take it; save it again, with torch.save's "
+            "own pickle protocol"
+        ) from None
 
 
 def array(value: Any, where: str) -> np.ndarray:
@@ -123,7 +138,7 @@ def safetensors(path: str | Path, advice: str = "") -> tuple[dict[str, Tensor], 
         BadInput: it is missing, damaged, or claims more than it holds.
     """
     with opened(path, most_bytes=MOST_BYTES):
-        pass  # the library takes a name, and would wait for a pipe
+        require_utf8_name(path)  # the library takes a name, and would wait for a pipe
     with reading(path, SAFETENSORS, advice), safe_open(path, framework="pt") as file:
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return state, file.metadata() or {}

@@ -21,6 +21,8 @@ MOST_NODES = 100_000
 MOST_FAULTS = 20
 """That are listed."""
 _FLOAT, _INT = "tag:yaml.org,2002:float", "tag:yaml.org,2002:int"
+_AS_WRITTEN = tuple(f"tag:yaml.org,2002:{kind}" for kind in ("str", "merge", "value"))
+"""Kinds of keys that stand for their own words: texts, `<<` and `=`."""
 Lines = dict[str, int]
 
 
@@ -65,7 +67,7 @@ def load(words: str, name: str) -> tuple[Any, Lines]:
         raise BadInput(f"{named(name)}{where}: not YAML: {problem}") from None
     except RecursionError:
         raise BadInput(f"{named(name)}: not YAML that we read: it is nested too deep") from None
-    except (ValueError, TypeError, OverflowError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, OverflowError, LookupError, AttributeError) as error:
         # A date that no calendar has, a number that is none in spite of its tag.
         raise BadInput(f"{named(name)}: not YAML: {first_line(error)}") from None
     count = "one fault" if len(faults) == 1 else f"{len(faults)} faults"
@@ -117,17 +119,24 @@ def _faults(node: yaml.Node | None, key: str, found: Lines, seen: set[int]) -> I
         for place, item in enumerate(node.value):
             yield from _faults(item, f"{key}[{place}]", {}, seen)
         return
-    first: dict[tuple[str, str], int] = {}
+    first: dict[Any, int] = {}
     for name, value in node.value:
         word = str(name.value) if isinstance(name, yaml.ScalarNode) else "?"
         full, line = f"{key}.{word}" if key else word, name.start_mark.line + 1
-        known = (name.tag, word)
+        known = _meant(name)
         if known in first and word != "?":
             before = first[known]
             yield f"{full[:80]} (line {line}): given in line {before} already; leave one of the two"
         first.setdefault(known, line)
         found[full] = line
         yield from _faults(value, full, found, seen)
+
+
+def _meant(key: yaml.Node) -> Any:
+    """What tells a key from others: `1` and `01` are one key, and so are `yes` and `on`."""
+    if key.tag in _AS_WRITTEN or not isinstance(key, yaml.ScalarNode):
+        return key.tag, str(key.value)
+    return yaml.SafeLoader("").construct_object(key)
 
 
 def _no_number(node: yaml.ScalarNode) -> str:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from passerby import files, onnx_file, places
 from passerby.errors import BadInput
+from passerby.foreign import require_utf8_name
 from passerby.models import artifact, export, trial
 from passerby.models.artifact import Interpolation, ModelCard
 from passerby.settings import Encoder
@@ -74,6 +75,7 @@ def adopt(
     path = Path(onnx_path)
     onnx_file.require_regular(path)
     places.require_folder(folder)
+    require_utf8_name(folder)
     asked = {
         "height_px": height_px,
         "width_px": width_px,

@@ -69,13 +69,15 @@ def pictures(source: str | Path) -> Pictures:
     """The pictures of a folder and of the folders below it, also linked ones, or those of a list.
 
     Raises:
-        BadInput: there is no such folder or list, it cannot be read, or no picture is in it.
+        BadInput: there is no such folder or list, it cannot be read, no picture is in it, or a
+            line of the list leads to no file.
     """
     path = Path(source)
     if is_folder(path):
         found = _of_folder(path)
     elif is_file(path) and not _is_picture(path.name):
         found = Pictures(path.parent, _lines(path), "")
+        _require_files(path, found.names)
     else:
         raise BadInput(f"{source}: wanted a folder of pictures, or a text file with a path a line")
     if not found.names:
@@ -104,3 +106,13 @@ def _is_picture(name: str) -> bool:
 
 def _lines(path: Path) -> list[str]:
     return [line.strip() for line in texts.lines(path) if line.strip()]
+
+
+def _require_files(path: Path, names: list[str]) -> None:
+    """Refuse a list with a wrong line before the pictures of the others are embedded."""
+    missing = [name for name in names if not is_file(path.parent / name)]
+    if missing:
+        raise BadInput(
+            f"{path}: {len(missing):,} of {len(names):,} lines lead to no file, looked for from "
+            f"{path.parent}: {listing(missing)}; correct them, or take them off"
+        )

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from passerby import files, places, seeds
 from passerby.errors import BadInput, listing
-from passerby.foreign import first_line
+from passerby.foreign import first_line, require_utf8_name
 from passerby.isolation import Run
 from passerby.models import artifact, networks, onnx_run, trial
 from passerby.models.artifact import Interpolation, ModelCard
@@ -171,6 +171,7 @@ def to_onnx(module: nn.Module, statement: Statement, out: str | Path) -> Checked
     if Path(out).suffix != ".onnx" or Path(out).is_dir():
         raise BadInput(f"{out}: a file was wanted whose name ends in .onnx")
     places.require_file(out)
+    require_utf8_name(out)
     height_px, width_px = statement.height_px, statement.width_px
     try:
         written = _traced(module.eval(), height_px, width_px)
