@@ -84,6 +84,20 @@ def test_deep_grey_pictures_are_scaled_to_eight_bits(kind, picture, options) -> 
     assert np.abs(found - GREY[:, :, None]).max() <= 1
 
 
+def test_twelve_bits_of_a_tiff_are_scaled_to_eight_bits() -> None:
+    values = GREY.astype(np.uint16) * 16 + 15
+    first, second = values.reshape(-1, 2).T  # two numbers in three bytes
+    packed = np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], axis=1)
+    height, width = values.shape
+    tags = {256: width, 257: height, 258: 12, 259: 1, 262: 1, 273: 0, 277: 1, 278: height}
+    tags[279] = packed.size
+    tags[273] = 8 + 2 + 12 * len(tags) + 4  # the numbers stand behind the tags
+    head = struct.pack("<2sHIH", b"II", 42, 8, len(tags))
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, tags[tag]) for tag in sorted(tags))
+    found = decoded(head + entries + bytes(4) + packed.astype(np.uint8).tobytes(), "a.tif")
+    np.testing.assert_array_equal(found[:, :, 0], GREY)
+
+
 def test_sixteen_bits_lose_their_low_byte_as_in_opencv() -> None:
     values = np.random.default_rng(4).integers(0, 2**16, (9, 7), np.uint16)
     done, data = cv2.imencode(".png", values)

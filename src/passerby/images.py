@@ -4,7 +4,8 @@ Pictures come from outside. A file must be a regular one of bounded size, in a f
 and its header must claim a bounded number of pixels; whatever Pillow raises becomes one message
 with the file's name.
 
-Grey pictures of 16 bits keep their high byte, as Pillow and OpenCV do with colours of 16 bits.
+Grey pictures of 16 bits keep their high byte, as Pillow and OpenCV do with colours of 16 bits;
+those of 12 bits, which TIFF knows, their eight highest bits.
 Grey pictures of floating-point numbers hold 0 (black) to 1 (white), or are refused.
 """
 
@@ -51,6 +52,8 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What makes a picture upright, by EXIF's orientation."""
+_BITS_PER_SAMPLE = 258
+"""TIFF's tag that says how many bits each number has; Pillow does not scale 12 bits to 16."""
 _PHOTOMETRIC = 262
 """TIFF's tag that says whether 0 is white (0) or black (1)."""
 
@@ -140,9 +143,10 @@ def _eight_bits(picture: Image.Image, name: str | Path) -> Image.Image:
     Raises:
         BadInput: what number stands for white is not known.
     """
-    mode = picture.mode
+    mode, tags = picture.mode, getattr(picture, "tag_v2", {})
     if mode.startswith("I;16") or (mode == "I" and picture.format == "PPM"):
-        grey = (np.asarray(picture) >> 8).astype(np.uint8)
+        bits = tags.get(_BITS_PER_SAMPLE, (16,))[0]
+        grey = (np.asarray(picture) >> (bits - 8)).astype(np.uint8)
     elif mode == "F":
         values = np.asarray(picture)
         least, most = float(values.min()), float(values.max())
@@ -159,7 +163,6 @@ def _eight_bits(picture: Image.Image, name: str | Path) -> Image.Image:
         )
     else:
         return picture
-    tags = getattr(picture, "tag_v2", {})
     return Image.fromarray(255 - grey if tags.get(_PHOTOMETRIC) == 0 else grey)
 
 
