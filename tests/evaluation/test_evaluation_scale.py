@@ -11,7 +11,7 @@ from passerby.errors import BadInput
 from passerby.evaluation import evaluate
 from passerby.evaluation.distance import Kind, pairwise
 from passerby.evaluation.expansion import Expand
-from passerby.evaluation.reranking import Rerank
+from passerby.evaluation.reranking import Rerank, reranked, reranked_distances
 from passerby.evaluation.scale import collapsed
 from passerby.evaluation.verification import UNRESOLVED
 
@@ -204,9 +204,15 @@ def test_cosines_within_groups_that_are_each_collapsed_are_those_of_exact_arithm
     near = wanted < 0.5
     assert found[near] == pytest.approx(wanted[near], rel=1e-3)
     assert found[~near] == pytest.approx(wanted[~near], abs=1e-6)
-    result = evaluate(**arrays)
+    result = evaluate(**arrays, rerank=Rerank(k1=5, k2=2))
     assert not result.collapsed
     assert result.map == pytest.approx(exact_ranking(units, "cosine"), abs=1e-3)
+    apart = [cdist(units[one], units[other]) for one, other in ((asks, ~asks), (asks, asks))]
+    apart.append(cdist(units[~asks], units[~asks]))
+    wanted = np.concatenate([part for _, part in reranked_distances(*apart, Rerank(k1=5, k2=2))])
+    given = units[asks], units[~asks], "cosine", Rerank(k1=5, k2=2)
+    found = np.concatenate([part for _, part in reranked(*given)])
+    assert found == pytest.approx(wanted, abs=1e-3)
 
 
 @pytest.mark.parametrize(("kind", "apart"), [("cosine", 2e4), ("euclidean", 300.0)])

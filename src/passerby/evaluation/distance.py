@@ -155,7 +155,8 @@ class _Sides:
         if self.kind == "cosine":
             _to_cosine(block, of_query, self.of_gallery)
             if block.dtype == np.float32:
-                _multiply_again(block, self.query[rows], self.gallery)
+                near = block < NEARLY_ONE
+                in_float64(block, near, self.query[rows], self.gallery, _cosine_in_float64)
         else:
             _to_squares(block, self.query[rows], self.gallery, of_query, self.of_gallery)
             if self.kind == "middle":
@@ -229,18 +230,32 @@ def _to_cosine(block: np.ndarray, of_query: np.ndarray, of_gallery: np.ndarray) 
     np.clip(block, 0, 2, out=block)
 
 
-def _multiply_again(block: np.ndarray, query: np.ndarray, gallery: np.ndarray) -> None:
-    """Cosine distances below `NEARLY_ONE` anew, of products in float64, in place."""
-    near = block < NEARLY_ONE
+def in_float64(
+    block: np.ndarray,
+    near: np.ndarray,
+    query: np.ndarray,
+    gallery: np.ndarray,
+    apart: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> None:
+    """Compute some distances of a block anew, in place.
+
+    Args:
+        block: Distances `(b, G)`.
+        near: Which, `bool (b, G)`.
+        query: Features `(b, D)`.
+        gallery: Features `(G, D)`.
+        apart: Distances of all rows of the one from all of the other, in float64.
+    """
     rows, items = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
-    if not len(rows):
-        return
-    asked = scale.directions(query[rows])
     for start in range(0, len(items), ITEMS_AT_ONCE):
         some = items[start : start + ITEMS_AT_ONCE]
-        again = 1 - asked @ scale.directions(gallery[some]).T
         place = np.ix_(rows, some)
-        block[place] = np.where(near[place], np.clip(again, 0, 2), block[place])
+        block[place] = np.where(near[place], apart(query[rows], gallery[some]), block[place])
+
+
+def _cosine_in_float64(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+    cosine = scale.directions(query) @ scale.directions(gallery).T
+    return np.clip(1 - cosine, 0, 2)
 
 
 def _to_squares(
