@@ -2,6 +2,10 @@
 
 import hashlib
 import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -48,6 +52,29 @@ def test_a_contract_has_each_file_of_its_rooms_and_of_the_ground_that_decides_by
     loop = (package / "pretrain" / "loop.py").read_bytes()
     assert found["code"]["pretrain/loop.py"] == hashlib.sha256(loop).hexdigest()[:16]
     assert found["lr"] == 0.1
+
+
+def test_code_that_changes_while_a_process_runs_is_not_what_it_follows(tmp_path: Path) -> None:
+    # A copy of the package, so that a file of it can be changed.
+    package = ROOT / "src" / "passerby"
+    shutil.copytree(package, tmp_path / "passerby")
+    changed = tmp_path / "passerby" / "pretrain" / "loop.py"
+    asks = (
+        "from pathlib import Path; from passerby import contract\n"
+        "before = contract.code(['pretrain'])\n"
+        f"path = Path({str(changed)!r}); path.write_text(path.read_text() + '# more')\n"
+        "print(before == contract.code(['pretrain']), before['pretrain/loop.py'])"
+    )
+    for _ in range(2):  # a process that starts later follows what it finds
+        digest = hashlib.sha256(changed.read_bytes()).hexdigest()[:16]
+        done = subprocess.run(
+            [sys.executable, "-c", asks],
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.split() == ["True", digest]
 
 
 def test_a_contract_has_the_versions_of_what_computes() -> None:

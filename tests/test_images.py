@@ -84,6 +84,46 @@ def test_deep_grey_pictures_are_scaled_to_eight_bits(kind, picture, options) -> 
     assert np.abs(found - GREY[:, :, None]).max() <= 1
 
 
+def tiff(numbers: bytes, height: int, width: int, **more: int) -> bytes:
+    """An uncompressed TIFF of one strip for each of `planes`, by the format's description."""
+    bits, samples, planes = (more.get(key, 1) for key in ("bits", "samples", "planes"))
+    tags: dict[int, list[int]] = {256: [width], 257: [height], 258: [bits] * samples, 259: [1]}
+    tags |= {262: [2 if samples == 3 else 1], 277: [samples], 278: [height]}
+    tags |= {273: [0] * planes, 279: [len(numbers) // planes] * planes}
+    tags[284] = [2 if planes > 1 else 1]
+    extra = sum(4 * len(values) for values in tags.values() if len(values) > 1)
+    place = 8 + 2 + 12 * len(tags) + 4  # of what does not fit into its tag
+    tags[273] = [place + extra + n * (len(numbers) // planes) for n in range(planes)]
+    entries, behind = b"", b""
+    for tag, values in sorted(tags.items()):
+        held = values[0] if len(values) == 1 else place + len(behind)
+        entries += struct.pack("<HHII", tag, 4, len(values), held)
+        behind += struct.pack(f"<{len(values)}I", *values) if len(values) > 1 else b""
+    head = struct.pack("<2sHIH", b"II", 42, 8, len(tags))
+    return head + entries + bytes(4) + behind + numbers
+
+
+def test_twelve_bits_of_a_tiff_are_scaled_to_eight_bits() -> None:
+    values = GREY.astype(np.uint16) * 16 + 15
+    first, second = values.reshape(-1, 2).T  # two numbers in three bytes
+    packed = np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], axis=1)
+    found = decoded(tiff(packed.astype(np.uint8).tobytes(), *GREY.shape, bits=12), "a.tif")
+    np.testing.assert_array_equal(found[:, :, 0], GREY)
+
+
+def test_colours_in_separate_planes_are_read_or_refused_by_their_depth() -> None:
+    colours = look(5)
+    apart, shape = colours.transpose(2, 0, 1), colours.shape[:2]
+    whole = tiff(apart.tobytes(), *shape, bits=8, samples=3, planes=3)
+    np.testing.assert_array_equal(decoded(whole, "a.tif"), colours)
+    deep = (apart.astype("<u2") * 257).tobytes()
+    with pytest.raises(BadInput, match=r"a\.tif: colours of 16 bits in separate planes found"):
+        decoded(tiff(deep, *shape, bits=16, samples=3, planes=3), "a.tif")
+    together = (colours.astype("<u2") * 257).tobytes()
+    beside = decoded(tiff(together, *shape, bits=16, samples=3), "a.tif")
+    np.testing.assert_array_equal(beside, colours)
+
+
 def test_sixteen_bits_lose_their_low_byte_as_in_opencv() -> None:
     values = np.random.default_rng(4).integers(0, 2**16, (9, 7), np.uint16)
     done, data = cv2.imencode(".png", values)

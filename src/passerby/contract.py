@@ -4,6 +4,7 @@ A run that was stopped goes on only under the contract that it began with. Weigh
 began and new code ended would be those of neither.
 """
 
+import functools
 import importlib.metadata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -43,13 +44,19 @@ def of_run(
 def code(rooms: Iterable[str]) -> dict[str, str]:
     """The first 16 hex digits of the SHA-256 of each file of these rooms, by its path in them.
 
+    A process computes with the code that it was started with, so a file is read once: one that is
+    changed while a run of many hours goes on does not change what the run has followed.
+
     Example:
         >>> sorted(code(["evaluation"]))[0]
         'evaluation/__init__.py'
     """
     paths = [path for room in rooms for path in sorted((_ROOT / room).rglob("*.py"))]
     paths += [_ROOT / name for name in _GROUND]
-    return {path.relative_to(_ROOT).as_posix(): files.sha256(path)[:16] for path in paths}
+    return {path.relative_to(_ROOT).as_posix(): _sha256(path)[:16] for path in paths}
+
+
+_sha256 = functools.cache(files.sha256)
 
 
 def differences(saved: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:

@@ -4,7 +4,8 @@ Pictures come from outside. A file must be a regular one of bounded size, in a f
 and its header must claim a bounded number of pixels; whatever Pillow raises becomes one message
 with the file's name.
 
-Grey pictures of 16 bits keep their high byte, as Pillow and OpenCV do with colours of 16 bits.
+Grey pictures of 16 bits keep their high byte, as Pillow and OpenCV do with colours of 16 bits;
+those of 12 bits, which TIFF knows, their eight highest bits.
 Grey pictures of floating-point numbers hold 0 (black) to 1 (white), or are refused.
 """
 
@@ -52,6 +53,10 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """What makes a picture upright, by EXIF's orientation."""
+_BITS_PER_SAMPLE = 258
+"""TIFF's tag that says how many bits each number has; Pillow does not scale 12 bits to 16."""
+_PLANES, _SEPARATE = 284, 2
+"""TIFF's tag that says how the colours lie in the file, and its value for each by itself."""
 _PHOTOMETRIC = 262
 """TIFF's tag that says whether 0 is white (0) or black (1)."""
 
@@ -140,11 +145,18 @@ def _eight_bits(picture: Image.Image, name: str | Path) -> Image.Image:
     """The picture, and a grey one of more than 8 bits scaled to 8.
 
     Raises:
-        BadInput: what number stands for white is not known.
+        BadInput: what number stands for white is not known, or Pillow does not read it rightly.
     """
-    mode = picture.mode
+    mode, tags = picture.mode, getattr(picture, "tag_v2", {})
+    bits = tags.get(_BITS_PER_SAMPLE, (8,))[0]
+    if bits > 8 and len(picture.getbands()) > 1 and tags.get(_PLANES) == _SEPARATE:
+        raise BadInput(
+            f"{name}: colours of {bits} bits in separate planes found, which Pillow reads wrongly; "
+            "save the picture with 8 bits, or with the colours of a pixel side by side"
+        )
     if mode.startswith("I;16") or (mode == "I" and picture.format == "PPM"):
-        grey = (np.asarray(picture) >> 8).astype(np.uint8)
+        unused = 4 if bits == 12 else 8
+        grey = (np.asarray(picture) >> unused).astype(np.uint8)
     elif mode == "F":
         values = np.asarray(picture)
         least, most = float(values.min()), float(values.max())
@@ -161,7 +173,6 @@ def _eight_bits(picture: Image.Image, name: str | Path) -> Image.Image:
         )
     else:
         return picture
-    tags = getattr(picture, "tag_v2", {})
     return Image.fromarray(255 - grey if tags.get(_PHOTOMETRIC) == 0 else grey)
 
 

@@ -117,6 +117,32 @@ def test_other_numbers_below_zero_are_nobody_that_is_known(people: Path, lay, na
     assert f"people named {name}; only '-1' is known for pictures that count" in refusal(people)
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("-1.0", "-1.0"), ("-1 ", "'-1 '"), ("\u22121", r"'\u22121'"), ("\u20131", r"'\u20131'")],
+    ids=["as a table program writes it", "a blank behind it", "a minus sign", "a dash"],
+)
+def test_other_spellings_of_minus_one_are_refused(people: Path, lay, name: str, told: str) -> None:
+    lay(f"gallery/{name}", ["1_c1.jpg"])
+    assert f"people named {told}; only '-1' is known for pictures that count" in refusal(people)
+
+
+@pytest.mark.parametrize("kind", ["folder", "csv"])
+@pytest.mark.parametrize("other", ["an na", "an\u00a0na", "an\u200b na", "\uff41n na"])
+def test_people_whose_names_look_alike_are_refused(
+    people: Path, lay, kind: str, other: str
+) -> None:
+    lay("query/an na", ["1_c1.jpg"])
+    lay(f"gallery/{other}", ["2_c2.jpg"])
+    root = table(people) if kind == "csv" else people
+    if other == "an na":
+        assert len(built(root, kind).people("gallery")) == 3
+    else:
+        said = refusal(root, kind)
+        assert "people whose names look alike: 'an na' and " in said
+        assert f"{other!a}; give one person one name" in said
+
+
 def test_0000_is_a_person_whom_nobody_asks_for(people: Path, lay) -> None:
     lay("gallery/0000", ["1_c1.jpg"])
     mine = built(people)

@@ -188,6 +188,14 @@ def with_one_person(arrays: Arrays) -> None:
     arrays["query_people"], arrays["gallery_people"] = np.ones(30, int), np.ones(120, int)
 
 
+def with_unsigned_junk(arrays: Arrays) -> None:
+    arrays["gallery_people"] = arrays["gallery_people"].astype(np.uint16)
+
+
+def with_a_camera_not_known(arrays: Arrays) -> None:
+    arrays["query_cameras"] = np.where(np.arange(30) == 2, -1, arrays["query_cameras"])
+
+
 def with_fewer_labels(arrays: Arrays) -> None:
     arrays["query_people"] = arrays["query_people"][:-1]
 
@@ -227,6 +235,11 @@ def with_unknown_person(arrays: Arrays) -> None:
         (with_one_person, "gallery_people: every item is of the query's own person"),
         (with_fewer_labels, "query: 29 people, but 30 cameras"),
         (with_fewer_features, "query: 29 features, but 30 labels"),
+        (with_unsigned_junk, "items .* are 65535, which is what junk .-1. becomes in uint16"),
+        (
+            with_a_camera_not_known,
+            r"cameras known of 1\d\d of 1\d\d pictures in query and gallery, -1",
+        ),
         (with_nobody_asked, "query_people: queries 4 are of nobody"),
         (with_fractional_people, "gallery_people: float64 of shape .* whole numbers"),
         (with_names_for_people, r"query_people: <U4 of shape \(30,\) found, whole numbers"),
@@ -239,6 +252,17 @@ def test_bad_input_is_refused_by_place(spoil: Callable[[Arrays], None], message:
     spoil(arrays)
     with pytest.raises(BadInput, match=message):
         evaluate(**arrays)
+
+
+def test_labels_are_the_same_with_a_sign_and_without() -> None:
+    arrays = drawn()
+    arrays["gallery_people"] = np.maximum(arrays["gallery_people"], 0)
+    wanted = evaluate(**arrays).to_dict()
+    hashes = {1: 2**62 + 1, 2: 2**62 + 2, 3: 2**62 + 3}  # which float64 could not tell apart
+    arrays["query_cameras"] = np.array([*map(hashes.get, arrays["query_cameras"])], np.uint64)
+    arrays["gallery_cameras"] = np.array([*map(hashes.get, arrays["gallery_cameras"])], np.int64)
+    arrays["query_people"] = arrays["query_people"].astype(np.uint8)
+    assert evaluate(**arrays).to_dict() == wanted
 
 
 @pytest.mark.parametrize(

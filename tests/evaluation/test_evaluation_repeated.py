@@ -263,3 +263,31 @@ def test_what_cannot_be_evaluated_is_refused_by_place(
     spoil(arrays)
     with pytest.raises(BadInput, match=message):
         evaluate_trials(**arrays)
+
+
+@pytest.mark.parametrize("name", ["classic", "single", "multi"])
+def test_it_is_said_how_far_ties_leave_the_figures_to_the_gallerys_order(name: str) -> None:
+    arrays = drawn(3)
+    arrays["features"] = (arrays["features"] > 0).astype(float)  # many pairs are equally far
+    trials = trials_of(arrays, name)
+    of_trial = []
+    for trial in trials.trials:
+        query, gallery = arrays["features"][trial.query], arrays["features"][trial.gallery]
+        same = arrays["people"][trial.query][:, None] == arrays["people"][trial.gallery]
+        hits = []
+        for row, own in zip(pairwise(query, gallery, "euclidean"), same, strict=True):
+            match, others = row[own].min(), row[~own].min()
+            hits.append((match < others, match <= others))
+        of_trial.append(np.mean(hits, axis=0))
+    least, greatest = np.mean(of_trial, axis=0)
+    found = evaluate_trials(**arrays, trials=trials, distance="euclidean")
+    assert least < found.cmc(1).mean < greatest
+    assert found.to_dict()["ties"]["cmc"]["1"] == pytest.approx([least, greatest], abs=1e-6)
+    assert f"rank-1 is from {least:.2%} to {greatest:.2%}" in found.table()
+
+
+def test_nothing_is_said_of_ties_where_there_are_none() -> None:
+    arrays = drawn(3)
+    found = evaluate_trials(**arrays, trials=trials_of(arrays, "classic"))
+    assert "ties" not in found.to_dict()
+    assert "ties" not in found.table()

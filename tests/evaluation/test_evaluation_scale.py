@@ -11,8 +11,9 @@ from passerby.errors import BadInput
 from passerby.evaluation import evaluate
 from passerby.evaluation.distance import Kind, pairwise
 from passerby.evaluation.expansion import Expand
-from passerby.evaluation.reranking import Rerank
+from passerby.evaluation.reranking import Rerank, reranked, reranked_distances
 from passerby.evaluation.scale import collapsed
+from passerby.evaluation.verification import UNRESOLVED
 
 PEOPLE = np.repeat(np.arange(30), 4)
 
@@ -155,3 +156,76 @@ def test_long_doubles_are_taken_where_they_fit_and_refused_where_not() -> None:
     if np.finfo(np.longdouble).max > np.finfo(np.float64).max:
         with pytest.raises(BadInput, match="query_features: 1 of 30 rows hold NaN or infinity"):
             figures(features)
+
+
+def exact_ranking(features: np.ndarray, kind: Kind) -> float:
+    """mAP, query by query, of distances in float64."""
+    arrays = sides(features)
+    found = []
+    for row, person in zip(
+        cdist(arrays["query_features"], arrays["gallery_features"], kind),
+        arrays["query_people"],
+        strict=True,
+    ):
+        hits = arrays["gallery_people"][np.argsort(row, kind="stable")] == person
+        found.append((np.cumsum(hits)[hits] / (np.flatnonzero(hits) + 1)).mean())
+    return float(np.mean(found))
+
+
+@pytest.mark.parametrize("factor", [1e4, 1e8, 1e12, 1e25])
+@pytest.mark.parametrize("place", [0, 1], ids=["a query", "in the gallery"])
+def test_one_feature_that_is_far_too_long_leaves_the_others_their_distances(
+    place: int, factor: float
+) -> None:
+    features = drawn(8)
+    features[place] *= factor
+    arrays = sides(features)
+    found = pairwise(arrays["query_features"], arrays["gallery_features"], "euclidean")
+    wanted = cdist(arrays["query_features"], arrays["gallery_features"])
+    assert found == pytest.approx(wanted, rel=1e-5)
+    if place:  # to a query that is far away all are equally far in float32
+        told = evaluate(**arrays, distance="euclidean").to_dict()
+        assert told["map"] == pytest.approx(exact_ranking(features, "euclidean"), abs=1e-6)
+
+
+@pytest.mark.parametrize("spread", [1e-4, 1e-5])
+def test_cosines_within_groups_that_are_each_collapsed_are_those_of_exact_arithmetic(
+    spread: float,
+) -> None:
+    groups = np.eye(24)[PEOPLE % 2]  # half of the people are all alike, and so are the others
+    features = (groups + spread * drawn(10)).astype(np.float32)
+    arrays = sides(features)
+    found = pairwise(arrays["query_features"], arrays["gallery_features"], "cosine")
+    units = features.astype(np.float64)
+    units /= np.linalg.norm(units, axis=1, keepdims=True)
+    asks = np.arange(120) % 4 == 0
+    # Half the squared difference of directions, which loses no digits where it is small.
+    wanted = cdist(units[asks], units[~asks]) ** 2 / 2
+    near = wanted < 0.5
+    assert found[near] == pytest.approx(wanted[near], rel=1e-3)
+    assert found[~near] == pytest.approx(wanted[~near], abs=1e-6)
+    result = evaluate(**arrays, rerank=Rerank(k1=5, k2=2))
+    assert not result.collapsed
+    assert result.map == pytest.approx(exact_ranking(units, "cosine"), abs=1e-3)
+    apart = [cdist(units[one], units[other]) for one, other in ((asks, ~asks), (asks, asks))]
+    apart.append(cdist(units[~asks], units[~asks]))
+    wanted = np.concatenate([part for _, part in reranked_distances(*apart, Rerank(k1=5, k2=2))])
+    given = units[asks], units[~asks], "cosine", Rerank(k1=5, k2=2)
+    found = np.concatenate([part for _, part in reranked(*given)])
+    assert found == pytest.approx(wanted, abs=1e-3)
+
+
+@pytest.mark.parametrize(("kind", "apart"), [("cosine", 2e4), ("euclidean", 300.0)])
+def test_queries_that_a_network_puts_far_from_the_gallery_have_their_area(
+    kind: Kind, apart: float
+) -> None:
+    # Another kind of camera: one number is large in all queries, and in no picture of the gallery.
+    asks = np.arange(120) % 4 == 0
+    features = np.c_[drawn(11), np.where(asks, apart, 0.0)]
+    result = evaluate(**sides(features), distance=kind)
+    wanted = area(features, kind)
+    assert wanted > 0.75
+    assert result.verification.unresolved > UNRESOLVED
+    assert result.verification.area_under_curve() == pytest.approx(wanted, abs=1e-3)
+    assert "auc_is_off_by_at_most" not in result.to_dict()
+    assert "not sure: most distances" not in result.table()

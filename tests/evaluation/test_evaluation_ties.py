@@ -8,6 +8,7 @@ import pytest
 
 from passerby.evaluation import evaluate
 from passerby.evaluation.distance import Kind, equal_rows, pairwise
+from passerby.evaluation.expansion import Expand, expanded
 from passerby.evaluation.ranking import Ranking, rank
 from passerby.evaluation.reranking import Rerank, reranked
 
@@ -145,3 +146,12 @@ def test_each_feature_stands_among_its_own_neighbours_however_often_it_is_there(
         assert np.isfinite(found).all()
         nearest = found.reshape(6, 6, copies).mean(axis=2).argmin(axis=1)
         assert nearest.tolist() == list(range(6))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_equal_features_are_equal_when_they_are_expanded(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    features = rng.normal(size=(rng.integers(40, 400), rng.integers(3, 300))).astype(np.float32)
+    gallery = np.concatenate([features, features[:20]])
+    _, found = expanded(features[:5], gallery, Expand())
+    np.testing.assert_array_equal(found[:20], found[-20:])

@@ -122,6 +122,14 @@ def test_trials_of_the_same_people_say_what_their_deviation_is_of(test_sets) -> 
     assert "deviation" not in classic_cuhk03(PEOPLE, VIEWS, [(1, 2)], repeats=1).rules
 
 
+def test_trials_of_nearly_the_same_people_say_how_many_are_the_same() -> None:
+    people, views = np.repeat(np.arange(1, 131), 2), np.tile([1, 2], 130)
+    for size, said in ((129, " 99% of their people in"), (110, " 8"), (90, ""), (40, "")):
+        rules = classic_cuhk03(people, views, draw_test_sets(people, views, 20, size)).rules
+        assert ("; two test sets have" + said in rules) == bool(said)
+        assert ("the deviation says little of other people" in rules) == bool(said)
+
+
 def test_test_sets_are_drawn_of_people_seen_in_both_views() -> None:
     people, views = [*PEOPLE, 31, 32], [*VIEWS, 1, 2]
     drawn = draw_test_sets(people, views, splits=50, size=10, seed=3)

@@ -80,6 +80,30 @@ def test_true_accept_rate_is_the_best_of_all_thresholds(ties: bool, far: float) 
     assert (impostor <= threshold).mean() <= far
 
 
+def test_distances_within_one_bin_are_told_apart_where_all_pairs_are_kept() -> None:
+    genuine, impostor = (np.float32(1000) + part * np.float32(0.01) for part in drawn(6))
+    labels = np.r_[np.ones(len(genuine)), np.zeros(len(impostor))]
+    far, tar, _ = roc_curve(labels, -np.r_[genuine, impostor])
+    found = verified(genuine, impostor)
+    assert len(np.unique(bin_of(np.r_[genuine, impostor]))) <= 2
+    assert found.area_under_curve() == pytest.approx(np.trapezoid(tar, far), abs=1e-9)
+    assert found.equal_error_rate() == pytest.approx(np.interp(0, far + tar - 1, far), abs=1e-9)
+    assert found.area_is_off_by() == 0
+
+
+def test_distances_within_one_bin_are_called_unsure_where_few_pairs_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(verification, "KEPT_AT_LEAST", 1)
+    genuine, impostor = drawn(6)
+    assert verified(genuine, impostor).area_is_off_by() == 0
+    found = verified(*(np.float32(1000) + part * np.float32(0.01) for part in (genuine, impostor)))
+    labels = np.r_[np.ones(len(genuine)), np.zeros(len(impostor))]
+    wanted = roc_auc_score(labels, -np.r_[genuine, impostor])
+    assert found.area_is_off_by() > 0.49
+    assert abs(found.area_under_curve() - wanted) <= found.area_is_off_by()
+
+
 def test_the_right_way_round_on_the_sample_of_the_style_guide() -> None:
     genuine = 1 - np.array([0.9, 0.8, 0.6, 0.2], np.float32)
     impostor = 1 - np.array([0.1, 0.2, 0.5, 0.3], np.float32)

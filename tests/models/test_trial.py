@@ -26,6 +26,13 @@ LESS_MEAN = [
     node("ReduceMean", ["means"], ["mean"], axes=[0], keepdims=1),
     node("Sub", ["means", "mean"], ["features"]),
 ]
+BESIDE_A_LARGE_ONE = [
+    *LESS_MEAN[:1],
+    node("Sub", ["means", "mean"], ["mixed"]),
+    node("Mul", ["means", "zeros"], ["nothing"]),
+    node("Add", ["nothing", "thousands"], ["constant"]),
+    node("Concat", ["mixed", "constant"], ["features"], axis=1),
+]
 RUNNING_SUM = node("CumSum", ["means", "first"], ["features"])
 NOISE = [
     node("RandomNormalLike", ["means"], ["noise"], scale=0.01),
@@ -35,6 +42,7 @@ TENSORS = [
     weights("ones", np.ones(3)),
     weights("zeros", np.zeros(3)),
     weights("half", [0.5] * 3),
+    weights("thousands", [5e4] * 3),
     weights("share", 0.5),
     weights("yes", True, bool),
     weights("first", 0, np.int64),
@@ -48,6 +56,10 @@ OTHERS = r"gives other features when the same pictures come again \(by \d+\.\d% 
 FAULTS = {
     "batchnorm in training mode": (BATCH_NORM, MIXES),
     "less the mean of the batch": (LESS_MEAN, MIXES),
+    "less the mean, beside a large feature": (
+        BESIDE_A_LARGE_ONE,
+        r"features depend on .* \(by \d+\.\d% of the largest difference between pictures\)",
+    ),
     "sum of all before": (RUNNING_SUM, MIXES),
     "range of the batch": (ROUNDED, MIXES),
     "softmax over the batch": (node("Softmax", ["means"], ["features"], axis=0), MIXES),
@@ -205,6 +217,16 @@ def test_differences_down_to_rounding_pass_and_no_larger_ones():
     assert "depend on the other" in trial.fault(outputs(1.1e-3), outputs(1.1e-3))
     assert "come again (by 0.2% of" in trial.fault(outputs(0), outputs(2e-3))
     assert trial.fault(outputs(0), outputs(0.9e-3)) == ""
+
+
+def test_rounding_passes_however_near_together_pictures_are():
+    alike = np.full((3, 40), 5, np.float32)
+    rounded = np.nextafter(alike, np.float32(9))
+    assert trial.fault([alike, *np.split(rounded, 3)], [rounded, *np.split(alike, 3)]) == ""
+    noise = alike + np.float32(1e-3)
+    assert "(by more than all of the largest" in trial.fault(
+        [alike, *np.split(noise, 3)], [alike, *np.split(noise, 3)]
+    )
 
 
 def test_features_of_nothing_but_zeros_are_equal():

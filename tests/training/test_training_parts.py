@@ -122,6 +122,28 @@ def test_a_run_says_from_which_unfinished_ones_it_does_not_go_on_and_why(tmp_pat
     assert capsys.readouterr().err == ""
 
 
+def test_a_process_that_has_other_code_than_its_run_computes_nothing(tmp_path):
+    own = tmp_path / "train@a" / "own"
+    own.mkdir(parents=True)
+    began = {"sizes": ((1, 2), (3, 4)), "code": {"moco.py": "1"}}
+    checkpoint.require_begun(own, began)  # nobody has noted anything
+    checkpoint.begin(own, began)
+    checkpoint.require_begun(own, began)
+    with pytest.raises(BadInput, match=r"changed while it ran: .*\n  code: changed in moco\.py$"):
+        checkpoint.require_begun(own, {**began, "code": {"moco.py": "2"}})
+
+
+def test_a_damaged_note_of_the_contract_is_written_again(tmp_path):
+    own = tmp_path / "train@a" / "own"
+    own.mkdir(parents=True)
+    checkpoint.begin(own, CONTRACT)
+    whole = (own / checkpoint.CONTRACT).read_bytes()
+    (own / checkpoint.CONTRACT).write_bytes(whole[:-9])
+    checkpoint.begin(own, CONTRACT)
+    checkpoint.require_begun(own, CONTRACT)
+    assert (own / checkpoint.CONTRACT).read_bytes() == whole
+
+
 def test_a_checkpoint_is_replaced_whole_or_not_at_all(tmp_path):
     path = tmp_path / "c.pt"
     checkpoint.save(path, CONTRACT, {"step": 1})

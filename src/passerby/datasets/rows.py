@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,8 @@ JUNK = -1
 DISTRACTOR = 0
 """Person of a gallery image that is a wrong answer to every query."""
 
+NEGATIVE = re.compile(r"\s*[-\u2010-\u2015\u2212\ufe63\uff0d]\s*\d+([.,]\d*)?\s*")
+"""A number below 0 however it is spelt: `-1.0`, as a table program writes it, or with a dash."""
 SYSTEM_FILES = {"thumbs.db", "desktop.ini"}
 
 
@@ -95,14 +98,16 @@ def files_below(folder: Path) -> list[str]:
 def numbered(names: Iterable[str], where: str | Path) -> dict[str, int]:
     """The number of each person's name, in the order of the names, from 1; that of `-1` is `JUNK`.
 
-    Names that look alike and differ in how Unicode composes their letters are one person.
+    Names that look alike and differ in how Unicode composes their letters are one person. Names
+    that look alike and differ in blanks, letters without width or forms of letters are refused: it
+    cannot be known whether they are one.
 
     Args:
         names: Of all people of a set.
         where: What messages call the set.
 
     Raises:
-        BadInput: a name is a number below -1, or another spelling of -1.
+        BadInput: a name is a number below -1, or another spelling of -1; or two names look alike.
 
     Example:
         >>> numbered(["zoe", "-1", "anna", "zoe"], "a set")
@@ -110,15 +115,42 @@ def numbered(names: Iterable[str], where: str | Path) -> dict[str, int]:
     """
     composed = {name: unicodedata.normalize("NFC", name) for name in dict.fromkeys(names)}
     junk = str(JUNK)
-    below = sorted(name for name in composed if name != junk and re.fullmatch(r"-\d+", name))
+    below = sorted(name for name in composed if name != junk and NEGATIVE.fullmatch(name))
     if below:
         raise BadInput(
-            f"{where}: people named {listing(below)}; only '{junk}' is known for pictures that "
-            "count for nothing: rename them to it, or to names that are not below 0"
+            f"{where}: people named {listing([_spelt(name) for name in below])}; only '{junk}' is "
+            "known for pictures that count for nothing: rename them to it, or to names that are "
+            "not below 0"
         )
     people = sorted(set(composed.values()) - {junk})
+    _check_looks(people, where)
     number = {junk: JUNK, **{person: n for n, person in enumerate(people, start=1)}}
     return {name: number[person] for name, person in composed.items()}
+
+
+def _check_looks(people: Iterable[str], where: str | Path) -> None:
+    """Refuse people whose names a reader cannot tell apart."""
+    of_look = defaultdict(list)
+    for person in people:
+        of_look[_look(person)].append(person)
+    alike = [" and ".join(map(ascii, names)) for names in of_look.values() if len(names) > 1]
+    if alike:
+        raise BadInput(
+            f"{where}: people whose names look alike: {listing(alike)}; give one person one name, "
+            "and two people names that can be told apart"
+        )
+
+
+def _look(name: str) -> str:
+    """A name without what cannot be seen of it."""
+    plain = unicodedata.normalize("NFKC", name)
+    seen = (letter for letter in plain if unicodedata.category(letter) not in ("Cc", "Cf"))
+    return " ".join("".join(seen).split())
+
+
+def _spelt(name: str) -> str:
+    """A name as it is, or with its code points where it has more than ASCII or outer blanks."""
+    return name if name.isascii() and name == name.strip() else ascii(name)
 
 
 def is_system_file(name: str) -> bool:

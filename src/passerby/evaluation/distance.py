@@ -1,9 +1,11 @@
 """Distances between features, in blocks of queries.
 
 Products and distances are float32, as all re-ID code has them; lengths are summed in float64. For
-the cosine the gallery is not copied: its lengths divide a block's columns. For the Euclidean
+the cosine the gallery is not copied: its lengths divide a block's columns; pairs so near that
+float32 cannot tell their cosines from 1 are multiplied again in float64. For the Euclidean
 distance features are seen from the gallery's mean, and pairs so near that squares cancel are
 measured by their difference; so are the directions of collapsed features for the cosine (`scale`).
+If some features are far longer than most, the mean is that of the others, and all is float64.
 A block is the caller's to write in.
 
 Which ties are kept: gallery features that are equal are at the same distance from any query, to the
@@ -28,10 +30,14 @@ Multiply = Callable[[np.ndarray], np.ndarray]
 """Queries `(b, D)` to their products with a gallery, `float32 (b, G)`."""
 CANCELLED = 1e-4
 """Of the sum of squares: a squared distance below it has lost three of float32's seven digits."""
+NEARLY_ONE = 1e-5
+"""A cosine distance below it has lost five of float32's seven digits."""
 LEAST_EXPONENT, MOST_EXPONENT = -100, 120
 """Of two: numbers whose Euclidean distances float32 can hold."""
 EXACT_IN_FLOAT32, EXACT_IN_FLOAT64 = 2.0**24, 2.0**53
 COLUMNS_LOOKED_AT = 64
+ITEMS_AT_ONCE = 1 << 12
+"""Gallery items that are put into float64 at once."""
 Block = tuple[slice, np.ndarray]
 """Some rows of queries, and their distances from the whole gallery, `float32 (b, G)`."""
 
@@ -148,6 +154,9 @@ class _Sides:
         of_query = self.of_query[rows]
         if self.kind == "cosine":
             _to_cosine(block, of_query, self.of_gallery)
+            if block.dtype == np.float32:
+                near = block < NEARLY_ONE
+                in_float64(block, near, self.query[rows], self.gallery, _cosine_in_float64)
         else:
             _to_squares(block, self.query[rows], self.gallery, of_query, self.of_gallery)
             if self.kind == "middle":
@@ -176,9 +185,12 @@ def _for_euclidean(query: np.ndarray, gallery: np.ndarray) -> _Sides:
             "float32; scale the features, or use the cosine distance"
         )
     whole = _is_whole(query) and _is_whole(gallery)
-    middle = np.mean(gallery, axis=0, dtype=np.float64)
+    usual, all_are_usual = scale.of_usual_length(query, gallery)
+    middle = np.mean(gallery[usual], axis=0, dtype=np.float64)
     if whole:
         middle = np.rint(middle)
+    if not all_are_usual:
+        return _cast(query - middle, gallery - middle, "euclidean", 0, np.float64)
     query, gallery, exponent = scale.together(query - middle, gallery - middle)
     return _sides(query, gallery, "euclidean", whole and not exponent, exponent)
 
@@ -216,6 +228,34 @@ def _to_cosine(block: np.ndarray, of_query: np.ndarray, of_gallery: np.ndarray) 
     block /= np.sqrt(of_gallery)[None, :].astype(block.dtype)
     np.subtract(1, block, out=block)
     np.clip(block, 0, 2, out=block)
+
+
+def in_float64(
+    block: np.ndarray,
+    near: np.ndarray,
+    query: np.ndarray,
+    gallery: np.ndarray,
+    apart: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> None:
+    """Compute some distances of a block anew, in place.
+
+    Args:
+        block: Distances `(b, G)`.
+        near: Which, `bool (b, G)`.
+        query: Features `(b, D)`.
+        gallery: Features `(G, D)`.
+        apart: Distances of all rows of the one from all of the other, in float64.
+    """
+    rows, items = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
+    for start in range(0, len(items), ITEMS_AT_ONCE):
+        some = items[start : start + ITEMS_AT_ONCE]
+        place = np.ix_(rows, some)
+        block[place] = np.where(near[place], apart(query[rows], gallery[some]), block[place])
+
+
+def _cosine_in_float64(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+    cosine = scale.directions(query) @ scale.directions(gallery).T
+    return np.clip(1 - cosine, 0, 2)
 
 
 def _to_squares(

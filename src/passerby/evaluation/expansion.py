@@ -67,4 +67,5 @@ def expanded(
             near = near[np.argsort(-row[near], kind="stable")[:k]]
             weights = np.maximum(row[near], 0) ** np.float32(asked.alpha)
             found[place] = weights @ both[near] / k
+    found[later] = found[first]  # of equal cosines; a product may have other last bits in each row
     return found[: len(query)], found[len(query) :]

@@ -19,6 +19,8 @@ import numpy as np
 from passerby.errors import BadInput, listing
 
 JUNK = -1
+NO_CAMERA = -1
+"""What others write for a camera that is not known; they count cameras from 0 or from 1."""
 Places = tuple[np.ndarray, np.ndarray]
 """Some pairs of a block: its row (from 0) and the gallery item of each, `int64 (n,)` both, sorted
 by row and item. They index a block of distances."""
@@ -92,7 +94,7 @@ def checked(
 
     Raises:
         BadInput: labels that are not whole numbers, people and cameras of unequal number, a query
-            of nobody.
+            of nobody; junk that became a large number; cameras that are known of some only.
     """
     columns = {
         "query_people": np.asarray(query_people),
@@ -116,4 +118,41 @@ def checked(
             f"query_people: queries {listing(list(nobody))} are of nobody (0 or below); "
             "only people can be asked for: leave them out"
         )
-    return Pairs(**columns)
+    _check_junk(columns["query_people"], columns["gallery_people"])
+    # Of signed and unsigned numbers together NumPy would make floating-point ones.
+    plain = {name: _signed(column) for name, column in columns.items()}
+    _check_cameras(plain)
+    return Pairs(**plain)
+
+
+def _check_junk(query_people: np.ndarray, gallery_people: np.ndarray) -> None:
+    """Refuse what -1 becomes in numbers without a sign: it would be a wrong answer to all."""
+    if gallery_people.dtype.kind != "u":
+        return
+    greatest = np.iinfo(gallery_people.dtype).max
+    items = np.flatnonzero(gallery_people == greatest)
+    if len(items) and greatest not in query_people:
+        raise BadInput(
+            f"gallery_people: items {listing(list(items))} are {greatest}, which is what junk (-1) "
+            f"becomes in {gallery_people.dtype}; save the labels as int64, with -1 for junk"
+        )
+
+
+def _signed(column: np.ndarray) -> np.ndarray:
+    """The labels in int64 where they are unsigned and fit."""
+    is_plain = column.dtype.kind != "u" or not len(column)
+    return column if is_plain or column.max() > np.iinfo(np.int64).max else column.astype(np.int64)
+
+
+def _check_cameras(columns: dict[str, np.ndarray]) -> None:
+    """Refuse cameras that are known of some pictures and not of others; junk does not matter."""
+    counting = columns["gallery_people"] != JUNK
+    sides = columns["query_cameras"], columns["gallery_cameras"][counting]
+    unknown = sum(int((cameras == NO_CAMERA).sum()) for cameras in sides)
+    known = sum(int((cameras >= 0).sum()) for cameras in sides)
+    if unknown and known:
+        raise BadInput(
+            f"cameras known of {known:,} of {known + unknown:,} pictures in query and gallery, "
+            f"{NO_CAMERA} found for the others; give all of them a camera, or a camera of its own "
+            "to each picture where none is known"
+        )

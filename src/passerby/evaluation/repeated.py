@@ -109,6 +109,9 @@ def _result(
         counts={name: (min(numbers), max(numbers)) for name, numbers in counts.items()},
         cmc_of_trial=np.array([[ranking.cmc(k) for k in ranks] for _, ranking in found]),
         map_of_trial=precision if several else None,
+        cmc_by_ties=np.array(
+            [[ranking.ties.cmc(k) for k in ranks] for _, ranking in found]
+        ).transpose(0, 2, 1),
     )
 
 

@@ -51,6 +51,10 @@ class TrialsResult:
     map_of_trial: np.ndarray | None
     """`(T,)`: mean average precision; `None` where no query has several matches."""
 
+    cmc_by_ties: np.ndarray
+    """`(T, 2, R)`: the least and the greatest that CMC can be by the order of the gallery, where
+    matches are exactly as near as somebody else."""
+
     @property
     def trials(self) -> int:
         """`T`."""
@@ -74,7 +78,16 @@ class TrialsResult:
             "counts": {name: list(span) for name, span in self.counts.items()},
             "cmc": {str(k): self.cmc(k).to_dict() for k in self.ranks},
             "map": self.map and self.map.to_dict(),
+            **self._ties(),
         }
+
+    def _ties(self) -> dict[str, Any]:
+        """How far ties leave the means to the gallery's order; nothing where there are none."""
+        least, greatest = self.cmc_by_ties.mean(axis=0).round(DECIMALS).tolist()
+        if least == greatest:
+            return {}
+        spans = zip(self.ranks, zip(least, greatest, strict=True), strict=True)
+        return {"ties": {"cmc": {str(k): list(span) for k, span in spans}}}
 
     def table(self) -> str:
         """The figures as lines for people, in percent."""
@@ -88,6 +101,12 @@ class TrialsResult:
             *(f"rank-{k:<5} {self.cmc(k)}" for k in self.ranks),
             *([f"mAP        {self.map}"] if self.map else []),
         ]
+        least, greatest = (f"{value:.2%}" for value in self.cmc_by_ties.mean(axis=0)[:, 0])
+        if least != greatest:
+            lines.append(
+                "ties       there are matches that are exactly as near as somebody else: by the "
+                f"gallery's order rank-{self.ranks[0]} is from {least} to {greatest}"
+            )
         if self.trials > 1:
             lines.append("[mean ± standard deviation over the trials]")
         return "\n".join(lines)

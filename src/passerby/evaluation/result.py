@@ -107,6 +107,8 @@ class Result:
             }
         figures |= self._ties(self.ranking)
         collapsed = {"collapsed": True} if self.collapsed else {}
+        if off_by := self.verification.area_is_off_by():
+            figures["auc_is_off_by_at_most"] = off_by
         return {**told, **collapsed, **_rounded(figures), **self._spans(), **self._at_rates()}
 
     def _spans(self) -> dict[str, Any]:
@@ -191,6 +193,11 @@ class Result:
             lines.append(
                 "collapsed  the features are nearly all alike (their spread is less than 1 % of "
                 "their length): look at the model that gave them"
+            )
+        if off_by := self.verification.area_is_off_by():
+            lines.append(
+                f"AUC, EER   not sure: most distances are so nearly equal that AUC may be off by "
+                f"{off_by:.4f}; look at how far apart the network puts queries and gallery"
             )
         ties = self.ranking.ties
         least, greatest = (f"{value:.2%}" for value in ties.map)

@@ -15,6 +15,8 @@ SAFE = 40
 """Numbers up to 2^40 and down to 2^-40 have squares and sums of squares that float32 can hold."""
 COLLAPSED = 1e-4
 """Mean squared distance from the middle, as a share of the mean squared length: a spread of 1 %."""
+UNUSUAL = 2.0**20
+"""Squared length above which a feature is unusual, in median squared lengths of the gallery."""
 _ROWS = 1 << 12
 
 
@@ -52,6 +54,27 @@ def together(
         np.ldexp(gallery.astype(np.float64), -exponent),
         exponent,
     )
+
+
+def of_usual_length(query: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray | slice, bool]:
+    """Which features are not a thousand times as long as most.
+
+    One such feature, as a network gives for a picture that makes it overflow, would take the mean
+    of all so far away that float32 could not tell the others apart from there.
+
+    Args:
+        query: `(Q, D)`, of numbers whose squares float64 can hold.
+        gallery: `(G, D)`, as `query`.
+
+    Returns:
+        The places of the gallery's, and whether there are no others on either side.
+    """
+    of_query, of_gallery = squares(query), squares(gallery)
+    most = UNUSUAL * float(np.median(of_gallery))
+    usual = of_gallery <= most
+    if usual.all():
+        return slice(None), bool((of_query <= most).all())
+    return usual, False
 
 
 def fitting(features: np.ndarray) -> np.ndarray:
@@ -151,6 +174,11 @@ def from_the_middle(
             seen[part] = _rows(side, part, kind) - middle
         found.append(seen)
     return found[0], found[1]
+
+
+def directions(features: np.ndarray) -> np.ndarray:
+    """The features in float64, scaled to length 1; none may be all zero."""
+    return _rows(features, slice(None), "cosine")
 
 
 def _parts(count: int) -> list[slice]:

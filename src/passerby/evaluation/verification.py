@@ -10,8 +10,9 @@ others are counted in bins that are a 16,384th of the distance wide, whatever th
 hangs on all pairs, AUC and EER and the rest of the curve, is therefore not exact: pairs in one bin
 count as equally near. A genuine pair and an impostor pair in one bin may move AUC by half of one
 over the product of the numbers of both kinds: it was right to 3e-6 with 200 genuine pairs, and may
-be off by 1e-3 in a set of a few dozen pairs. Where distances are so much alike that bins tell too
-little (`MOST_SHARED`), AUC and EER take the pairs one by one, if all are kept.
+be off by 1e-3 in a set of a few dozen pairs. Distances that differ by less than a bin, as those
+between two kinds of pictures that a network keeps far apart, would make it 0.5 (`unresolved`): then
+it is computed of all pairs one by one, if all are kept, and is else called not sure.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,12 +31,12 @@ NOTHING_ACCEPTED = -1.0
 FEW_ERRORS = 30
 """A rate from fewer errors is not sure: from 30 independent ones it is right to 30 % with 90 %
 confidence (the rule of thirty, G. Doddington et al., Speech Communication 31, 2000)."""
+UNRESOLVED = 1e-3
+"""Share of pairs in one bin above which the bins are too wide. With distances that are spread over
+some octaves it was below 1e-4."""
 HISTOGRAM_BINS = 100
 LOST_BITS = 9
 """A bin holds the float32 that differ in these last bits alone: 2^14 bins to each power of two."""
-MOST_SHARED = 0.01
-"""Of all genuine with all impostor pairs, the share that may lie in one bin: AUC is right to half
-of it."""
 _INFINITE = int(np.array(np.inf, np.float32).view(np.uint32) >> LOST_BITS)
 """The bin after the last: what is infinitely far apart counts for nothing."""
 KEPT_AT_LEAST = 1 << 20
@@ -92,6 +93,11 @@ class Verification:
         """`M`."""
         return int(self.spread.sum())
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all impostor pairs are known one by one."""
+        return len(self.nearest) == self.impostors
+
     def true_accept_rate(self, far: float) -> tuple[float, float] | None:
         """TAR where at most `far` of the impostor pairs are accepted, and the threshold for it.
 
@@ -118,7 +124,7 @@ class Verification:
             `None` where the threshold is beyond the impostor pairs that are known one by one.
         """
         limit = np.float32(distance)
-        if len(self.nearest) < self.impostors and limit >= self.nearest[-1]:
+        if not self.is_complete and limit >= self.nearest[-1]:
             return None
         genuine = int(self.genuine.searchsorted(limit, "right"))
         return genuine / len(self.genuine), int(self.nearest.searchsorted(limit, "right"))
@@ -144,31 +150,42 @@ class Verification:
     def corners(self) -> tuple[np.ndarray, np.ndarray]:
         """FAR and TAR at the end of each bin that holds a pair, from 0 to 1: `(n,)` both.
 
-        At each distance instead, where bins tell too little and all impostor pairs are known.
+        At each distance instead, where the bins are too wide and all impostor pairs are known.
         """
-        of_genuine, bins, spread = bin_of(self.genuine), self.bins, self.spread
-        if len(self.nearest) == self.impostors and self._shared() > MOST_SHARED:
-            bins, spread = np.unique(self.nearest, return_counts=True)
-            of_genuine = self.genuine
-        held = np.union1d(of_genuine, bins)
-        genuine = np.bincount(held.searchsorted(of_genuine), minlength=len(held))
-        impostor = np.zeros(len(held), np.int64)
-        impostor[held.searchsorted(bins)] = spread
-        far = np.cumsum(impostor) / self.impostors
-        tar = np.cumsum(genuine) / len(self.genuine)
+        if self.unresolved > UNRESOLVED and self.is_complete:
+            held = np.union1d(self.genuine, self.nearest)
+            up_to_genuine = self.genuine.searchsorted(held, "right")
+            up_to_impostor = self.nearest.searchsorted(held, "right")
+        else:
+            up_to_genuine, up_to_impostor = (np.cumsum(kind) for kind in self._in_bins)
+        far, tar = up_to_impostor / self.impostors, up_to_genuine / len(self.genuine)
         return np.concatenate([[0.0], far]), np.concatenate([[0.0], tar])
 
-    def _shared(self) -> float:
-        """Of all genuine with all impostor pairs, the share that lies in one bin."""
+    @cached_property
+    def unresolved(self) -> float:
+        """Of all choices of a genuine and an impostor pair, the share where both are in one bin."""
+        genuine, impostor = (kind / kind.sum() for kind in self._in_bins)
+        return float(genuine @ impostor)
+
+    @cached_property
+    def _in_bins(self) -> tuple[np.ndarray, np.ndarray]:
+        """How many genuine and how many impostor pairs are in each bin that holds a pair."""
         of_genuine = bin_of(self.genuine)
-        place = self.bins.searchsorted(of_genuine).clip(max=len(self.bins) - 1)
-        beside = self.spread[place][self.bins[place] == of_genuine].sum()
-        return float(beside / (len(self.genuine) * self.impostors))
+        held = np.union1d(of_genuine, self.bins)
+        genuine = np.bincount(held.searchsorted(of_genuine), minlength=len(held))
+        impostor = np.zeros(len(held), np.int64)
+        impostor[held.searchsorted(self.bins)] = self.spread
+        return genuine, impostor
 
     def area_under_curve(self) -> float:
         """Chance that a genuine pair is nearer than an impostor pair; in one bin, half of it."""
         far, tar = self.corners()
         return float(np.trapezoid(tar, far))
+
+    def area_is_off_by(self) -> float:
+        """By how much the area may be wrong; 0 where the bins are fine enough, or not needed."""
+        is_known = self.is_complete or self.unresolved <= UNRESOLVED
+        return 0.0 if is_known else self.unresolved / 2
 
     def equal_error_rate(self) -> float:
         """FAR where it equals the share of genuine pairs rejected, on the line between corners."""

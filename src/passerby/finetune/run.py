@@ -145,6 +145,7 @@ class Keeper:
         self._job, self._trainer, self._folder = job, trainer, folder
         self._stop_asked, self._contract = stop_asked, job.contract_of_run()
         self._main = fastreid.utils.comm.is_main_process()
+        checkpoint.require_begun(folder, self._contract)
         self._best = Best(folder / "best.pt")
         saved = self._saved()
         if saved:

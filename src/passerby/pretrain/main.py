@@ -22,7 +22,7 @@ from passerby.pretrain.positives import Positives
 from passerby.pretrain.run import WEIGHTS, Job
 from passerby.pretrain.trainer import Trainer
 from passerby.text import say
-from passerby.training import launch, processes, stopping
+from passerby.training import checkpoint, launch, processes, stopping
 from passerby.training.boards import Board
 from passerby.training.processes import Group
 
@@ -42,6 +42,7 @@ def main(folder: Path) -> None:
         watch, board = _watchers(job, group)
         feed = _feed(job, crops, kind, group)
         contract = job.contract_of_run()
+        checkpoint.require_begun(folder, contract)
         training = loop.Loop(
             trainer, feed, folder, Path(job.out), contract, stop_asked, watch, board
         )

@@ -7,6 +7,7 @@ every draw comes from a stream named by its step (`passerby.seeds`).
 """
 
 import io
+import json
 import pickle
 import sys
 from collections.abc import Mapping
@@ -35,7 +36,7 @@ def begin(folder: Path, contract: Mapping[str, Any]) -> None:
         folder: Scratch of the run; unfinished runs of the same stage lie beside it.
         contract: What decides the run's result; JSON-able.
     """
-    if (folder / CONTRACT).exists():
+    if (folder / CONTRACT).exists() and not _differences(folder / CONTRACT, contract):
         return
     for other in sorted(path for path in folder.parent.iterdir() if path.is_dir()):
         if other != folder:
@@ -48,10 +49,31 @@ def begin(folder: Path, contract: Mapping[str, Any]) -> None:
     files.write_json(folder / CONTRACT, contract)
 
 
+def require_begun(folder: Path, contract: Mapping[str, Any]) -> None:
+    """Refuse to compute under another contract than the one that scratch was begun with.
+
+    Processes that a run starts later read the code anew: it may have changed since.
+
+    Args:
+        folder: Scratch of the run.
+        contract: Of this process.
+
+    Raises:
+        BadInput: the differences.
+    """
+    noted = folder / CONTRACT
+    lines = "".join(f"\n  {line}" for line in _differences(noted, contract))
+    if noted.exists() and lines:
+        raise BadInput(
+            f"{folder}: the run began with another contract than this process of it has; code or "
+            f"packages were changed while it ran: start it again:{lines}"
+        )
+
+
 def _differences(saved: Path, contract: Mapping[str, Any]) -> list[str]:
     """How a contract that was noted differs from the one asked for, a line each."""
     try:
-        return differences(files.read_json(saved), contract)
+        return differences(files.read_json(saved), json.loads(json.dumps(contract)))
     except (BadInput, ValueError, AttributeError):  # missing, not JSON, not text, not a mapping
         return [f"its {CONTRACT} is damaged, or was written by another version of passerby"]
 
