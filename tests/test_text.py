@@ -101,7 +101,7 @@ def test_the_command_shows_a_path_in_printable_characters(name: str, tmp_path: P
     assert said.startswith(f"passerby: {tmp_path}/{text.line(name)}: no such file")
     assert said[:-1].isprintable()
     said = run("crops", "show", "a", "b", "--track", name)
-    assert said.startswith(f"passerby: --track: found {ascii(name)}, wanted a whole number")
+    assert said.startswith(f"passerby: --track: found {name!a}, wanted a whole number")
     assert said[:-1].isprintable()
 
 

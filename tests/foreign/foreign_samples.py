@@ -161,6 +161,13 @@ def _text(words: str) -> Callable[[Path], Any]:
     return lambda path: path.write_text(words)
 
 
+def write_list(path: Path) -> None:
+    """A list of pictures, which have to be there."""
+    for name in ("a.jpg", "b.jpg"):
+        path.with_name(name).touch()
+    path.write_text("a.jpg\nb.jpg\n")
+
+
 CITY = (ROOT / "profiles" / "city.yaml").read_text()
 MANIFEST = '{"format": "passerby.world/1", "counts": {"x": {"images": 3}}}'
 INDEX = (
@@ -199,7 +206,7 @@ KINDS = (
     Kind("any.json", _text('{"a": [1, 2.5, null], "b": {"c": "d"}}'), texts.json_file),
     Kind("manifest.json", _text(MANIFEST), lambda path: counts.wanted(str(path), "x")),
     Kind("list.txt", _text("peru+lima+a\nperu+lima+b\n"), listing.read),
-    Kind("pictures.txt", _text("a.jpg\nb.jpg\n"), embed.pictures),
+    Kind("pictures.txt", write_list, embed.pictures),
     Kind("people.tsv", _text("video\ttrack\tperson\na+b+c\t1\t2\n"), people.read),
     Kind("videos.tsv", lambda path: ledger.write(path, [LEDGER_ROW]), ledger.read),
     Kind("labels.csv", write_table, in_folder(table.read)),

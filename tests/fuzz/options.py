@@ -64,7 +64,7 @@ class Verb:
     tried: tuple[str, ...] = ()
     made: tuple[str, ...] = ()
     check: Callable[[Path, Path], str | None] = field(default=lambda folder, out: None)
-    here: str = "work"
+    here: str = "work/inner"
 
 
 def _embedded(folder: Path, out: Path) -> str | None:
@@ -272,11 +272,13 @@ def _made(folder: Path, verb: Verb) -> Path:
 
 
 def _called(folder: Path, words: list[str]) -> None:
+    begun_in = Path.cwd()
+    folder.mkdir(exist_ok=True)
     os.chdir(folder)
     try:
         command(*words)
     finally:
-        os.chdir(folder.parent / "work")
+        os.chdir(begun_in)
 
 
 def _line(

@@ -31,7 +31,7 @@ from passerby import files
 from passerby.crops import checks, checksums, names, pages
 from passerby.crops.source import COLUMNS, Source, added, dense
 from passerby.errors import BadInput, listing
-from passerby.foreign import require_file, require_utf8_name
+from passerby.foreign import require_file
 
 FORMAT = "passerby.crops/3"
 BATCH = 1000
@@ -312,7 +312,6 @@ def _environment(path: Path) -> lmdb.Environment:
 
 
 def _open(path: Path) -> lmdb.Environment:
-    require_utf8_name(path)
     pages.require_whole(path)
     return lmdb.open(
         os.fsencode(path),  # names need not be text
