@@ -252,6 +252,17 @@ def test_a_name_that_looks_like_an_address_is_a_file(
     assert decode.probe(name).frames == 3
 
 
+def test_a_title_in_another_encoding_is_no_fault(clip: Path, tmp_path: Path) -> None:
+    written = clip.read_bytes()
+    assert b"VideoHandler" in written
+    titled = tmp_path / "titled.mp4"
+    titled.write_bytes(written.replace(b"VideoHandler", b"Vid\xe9oH\xffndler"))
+    with av.open(str(titled), metadata_errors="replace") as container:
+        assert "\ufffd" in container.streams.video[0].metadata["handler_name"]
+    assert decode.probe(titled) == decode.probe(clip)
+    assert len(dict(decode.frames(titled))) == FRAMES
+
+
 def test_loss_spoils_to_the_keyframe_and_what_refers_back_across_it() -> None:
     # Decoding order I0 P3 B1 B2 | I6 B4 B5 P8 | I9; the B-frames 4 and 5 precede I6.
     number = np.array([0, 3, 1, 2, 6, 4, 5, 8, 9])

@@ -77,7 +77,8 @@ def opened(path: Path) -> av.container.InputContainer:
         raise BadInput(f"{path}: not a regular file; a video was wanted")
     options = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "file"}
     try:
-        return av.open(f"file:{path}", options=options)
+        # Titles of old files are in any encoding; nothing here needs them.
+        return av.open(f"file:{path}", options=options, metadata_errors="replace")
     except av.ArgumentError:
         raise BadInput(
             f"{path}: not a video that can be read: wanted one of the formats "
