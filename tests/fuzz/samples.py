@@ -188,7 +188,7 @@ def people_set(folder: Path, splits: tuple[str, ...] = ("train", "query", "galle
                     name = f"{split}/{'ab'[split != 'train']}{person}/{person}_c{camera}.png"
                     picture(folder / "people" / name, zlib.crc32(name.encode()))
     values = yaml.safe_load((ROOT / "profiles" / "city.yaml").read_text())
-    values["benchmarks"]["mine"] = {"kind": "folder", "root": "../in/people"}
+    values["benchmarks"]["mine"] = {"kind": "folder", "root": "../../in/people"}
     values["evaluate"].update(draws=0, rerank=None)
     (folder / "params.yaml").write_text(yaml.safe_dump(values))
 

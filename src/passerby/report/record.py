@@ -61,7 +61,7 @@ def read(table: Path) -> list[Kept]:
     for row in rows:
         percent, figure = row["percent"], row[MAP.title]
         is_share = not percent or texts.whole_number(percent, 0, 100) is not None
-        if not is_share or (figure and texts.finite_number(figure) is None):
+        if not is_share or texts.finite_number(figure) is None:
             raise BadInput(
                 f"{table}: percent '{percent[:40]}' and {MAP.title} '{figure[:40]}' of "
                 f"'{row['model'][:60]}'; a whole number to 100 and a finite one wanted"
