@@ -3,6 +3,7 @@
     python tests/fuzz/run.py --seed 0 --count 2000
     python tests/fuzz/run.py --seconds 120                    a sample that touches every target
     python tests/fuzz/run.py --only 'option embed' --count 50
+    python tests/fuzz/run.py --first 50 --count 2000          what a shorter run left to do
     python tests/fuzz/run.py --only 'reader npz' --case 17    one case again, with its details
     python tests/fuzz/run.py --list
 
@@ -67,7 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0 if chosen else 2
     if asked.case is not None:
         return _one_case(chosen, asked.seed, asked.case, asked.deadline)
-    tallies = fuzz(chosen, asked.seed, asked.count, asked.seconds, asked.deadline)
+    numbers = range(asked.first, asked.count)
+    tallies = fuzz(chosen, asked.seed, numbers, asked.seconds, asked.deadline)
     print(report(tallies, asked.seed))
     return int(any(tally.failed for tally in tallies.values()))
 
@@ -77,7 +79,10 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--count", type=int, default=COUNT, help="of cases a target (%(default)s)")
+    parser.add_argument(
+        "--count", type=int, default=COUNT, help="cases a target, from 0 (%(default)s)"
+    )
+    parser.add_argument("--first", type=int, default=0, help="number of the first case; 0: whole")
     parser.add_argument("--seconds", type=float, help="end then, but try every target")
     parser.add_argument("--only", action="append", help="targets whose name holds this; repeat it")
     parser.add_argument(
@@ -94,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
 def fuzz(
     chosen: dict[str, Target],
     seed: int,
-    count: int,
+    numbers: range,
     seconds: float | None = None,
     deadline_s: float = DEADLINE_S,
 ) -> dict[str, Tally]:
@@ -103,9 +108,9 @@ def fuzz(
     Args:
         chosen: Targets by name.
         seed: Of all streams.
-        count: Cases a target.
-        seconds: When to end, whatever is left; the first `LEAST` cases of every target, of which
-            one is whole input, are run all the same.
+        numbers: Of the cases of each target; case 0 is whole input.
+        seconds: When to end, whatever is left; the first `LEAST` of these cases of every target are
+            run all the same.
         deadline_s: Of a case.
     """
     tallies = {name: Tally() for name in chosen}
@@ -113,11 +118,12 @@ def fuzz(
     with tempfile.TemporaryDirectory(prefix="fuzz-") as base:
         worker = Worker(chosen, Path(base), deadline_s)
         try:
-            with Progress("fuzz", count * len(chosen), "cases") as progress:
-                for name, number in _by_turns(chosen, count):
+            with Progress("fuzz", len(numbers) * len(chosen), "cases") as progress:
+                for name, number in _by_turns(chosen, numbers):
                     begin = time.monotonic()
-                    if number >= LEAST and begin > end:
-                        progress.leave_out("out of time", count * len(chosen) - progress.done)
+                    if number >= numbers.start + LEAST and begin > end:
+                        left = len(numbers) * len(chosen) - progress.done
+                        progress.leave_out("out of time", left)
                         break
                     found = worker.run(name, seed, number)
                     tallies[name].add(number, found, time.monotonic() - begin)
@@ -131,8 +137,8 @@ def fuzz(
     return tallies
 
 
-def _by_turns(names: dict[str, Target], count: int) -> Iterator[tuple[str, int]]:
-    for number in range(count):
+def _by_turns(names: dict[str, Target], numbers: range) -> Iterator[tuple[str, int]]:
+    for number in numbers:
         for name in names:
             yield name, number
 
