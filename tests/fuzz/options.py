@@ -261,8 +261,9 @@ def _target(
 
 
 def _may_make(folder: Path, verb: Verb) -> tuple[Path, ...]:
-    """What a verb may write outside of `out` and `work`: `-x` is an odd name for an output."""
-    return (*(folder / "in" / path for path in verb.made), folder / verb.here / "-x")
+    """What a verb may write outside of `out` and `work`, or try to: odd names for an output."""
+    odd = folder / verb.here / "-x", folder / "in" / "a-file" / "x"
+    return (*(folder / "in" / path for path in verb.made), *odd)
 
 
 def _made(folder: Path, verb: Verb) -> Path:
