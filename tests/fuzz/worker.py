@@ -20,6 +20,8 @@ from cases import Outcome, Target
 MOST_MEMORY_BYTES = 16 << 30
 """Of addresses: a claim of more fails at once instead of taking the machine down."""
 MOST_FILE_BYTES = 1 << 30
+MOST_CASES = 5000
+"""Of one process: crop stores stay mapped as long as the process that opened them lives."""
 
 
 BEGINNING_S = 300.0
@@ -76,9 +78,13 @@ class Worker:
         self.targets, self.base, self.deadline_s = targets, base, deadline_s
         self._process: multiprocessing.process.BaseProcess | None = None
         self._connection: Connection | None = None
+        self._cases = 0
 
     def run(self, name: str, seed: int, number: int) -> Outcome:
         """Run one case; a hang and a death of the process are outcomes too."""
+        self._cases += 1
+        if self._cases % MOST_CASES == 0:
+            self.stop()
         if self._process is None or self._connection is None:
             self._start()
         assert self._process is not None
