@@ -63,7 +63,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _verb(verbs: Any, function: Any, name: str) -> argparse.ArgumentParser:
     """A subcommand whose help is its function's docstring."""
-    what = " ".join(function.__doc__.split())
+    what = " ".join(function.__doc__.partition("Raises:")[0].split())
     made: argparse.ArgumentParser = verbs.add_parser(name, help=what, description=what)
     made.set_defaults(verb=function)
     return made
